@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Contract: a store of named, immutable objects. `file:` here; s3: and hdfs: are more backends of it. Every backend passes
+ * tests/conformance/object_store. URIs: "file:/abs", "file:rel", a bare path is file:. */
+#ifndef GHEE_STORAGE_OBJECT_STORE_H
+#define GHEE_STORAGE_OBJECT_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/array.h"
+#include "base/io.h"
+#include "base/status.h"
+
+/** One object of a listing. `version` changes when the content does (file: inode, size, mtime in ns; s3: ETag). */
+typedef struct ghee_object_info {
+  char *uri;
+  uint64_t size_bytes;
+  char *version;
+} ghee_object_info;
+
+typedef struct ghee_object_list {
+  ghee_object_info *items;
+  size_t count, capacity;
+} ghee_object_list;
+void ghee_object_list_fini(ghee_object_list *list);
+
+typedef struct ghee_object_store ghee_object_store;
+
+/** How a finished output becomes visible. */
+typedef enum ghee_publish_mode { GHEE_PUBLISH_ERROR, GHEE_PUBLISH_OVERWRITE, GHEE_PUBLISH_APPEND } ghee_publish_mode;
+
+struct ghee_object_store_ops {
+  const char *scheme;
+  /** A store for `uri` (its endpoint and credentials); shared by all calls below. Blocks: may. */
+  ghee_status (*open)(const char *uri, ghee_object_store **out, ghee_error *err);
+  void (*close)(ghee_object_store *store);
+  /** Objects at or below `uri`, sorted by URI, one callback each; names that begin with '.' or '_' are left out.
+   *  A URI that is one object gives that object. GHEE_NOT_FOUND. Memory stays bounded. Blocks: yes. */
+  ghee_status (*list)(ghee_object_store *store, const char *uri,
+                      ghee_status (*each)(void *user, const ghee_object_info *info, ghee_error *err), void *user, ghee_error *err);
+  /** `version` NULL, or what the object must still be: GHEE_CHANGED. out gives: ops->close. */
+  ghee_status (*read)(ghee_object_store *store, const char *uri, const char *version, ghee_source **out, ghee_error *err);
+  /** A new object, visible under its name no earlier than finish. Folders are made. */
+  ghee_status (*write)(ghee_object_store *store, const char *uri, ghee_sink **out, ghee_error *err);
+  /** No error if it is not there. */
+  ghee_status (*remove)(ghee_object_store *store, const char *uri, ghee_error *err);
+  /** Everything below `uri`. */
+  ghee_status (*remove_all)(ghee_object_store *store, const char *uri, ghee_error *err);
+  /** Something is at or below `uri` (hidden names count too). */
+  ghee_status (*exists)(ghee_object_store *store, const char *uri, bool *out, ghee_error *err);
+  /** Where a job collects its files until it publishes: near `uri`, hidden from readers, the same for the same `job`. out gives. */
+  ghee_status (*staging)(ghee_object_store *store, const char *uri, const char *job, char **out, ghee_error *err);
+  /** Makes the files of the staging folder (`names`, relative) the output at `uri`, all or nothing as far as the store can, and
+   *  idempotent: called again after a crash at any point it ends in the same state. GHEE_EXISTS under mode error. */
+  ghee_status (*publish)(ghee_object_store *store, const char *staging, const char *uri, ghee_publish_mode mode,
+                         const char *const *names, size_t n, ghee_error *err);
+};
+struct ghee_object_store {
+  const struct ghee_object_store_ops *ops;
+};
+
+/** The backend for a URI's scheme; GHEE_UNSUPPORTED lists the schemes that there are. */
+ghee_status ghee_object_store_open(const char *uri, ghee_object_store **out, ghee_error *err);
+void ghee_object_store_close(ghee_object_store *store);
+/** Called by src/builtin.c for each backend before anything else. */
+void ghee_object_store_register(const struct ghee_object_store_ops *ops);
+/** `uri` with `name` below it. New string, NULL without memory. */
+char *ghee_uri_join(const char *uri, const char *name);
+/** Canonical form: "file:" + absolute path without . and .. and double slashes; other schemes unchanged. */
+ghee_status ghee_uri_canonical(const char *uri, char **out, ghee_error *err);
+
+extern const struct ghee_object_store_ops ghee_object_store_file;
+
+#endif
