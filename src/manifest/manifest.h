@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What an output consists of: `_manifest.json` beside the files and `_SUCCESS`, written at publication; verify re-reads all. */
+#ifndef GHEE_MANIFEST_MANIFEST_H
+#define GHEE_MANIFEST_MANIFEST_H
+
+#include "storage/object_store.h"
+
+typedef struct ghee_manifest_file {
+  char *name;                /* relative to the output */
+  uint64_t rows, size_bytes;
+  char *checksum;            /* "blake2b:" + 64 hex digits (BLAKE2b-256 of the bytes) */
+} ghee_manifest_file;
+
+typedef struct ghee_manifest {
+  char *job;                 /* id of the run */
+  char *format;
+  int64_t created_ms;
+  ghee_manifest_file *files;
+  size_t count, capacity;
+} ghee_manifest;
+
+/** Zero-initialised is empty. */
+void ghee_manifest_fini(ghee_manifest *manifest);
+/** Copies the texts. */
+ghee_status ghee_manifest_add(ghee_manifest *manifest, const char *name, uint64_t rows, uint64_t size_bytes, const char *checksum, ghee_error *err);
+ghee_status ghee_manifest_encode(const ghee_manifest *manifest, ghee_buffer *json, ghee_error *err);
+/** GHEE_CORRUPT with line and column. */
+ghee_status ghee_manifest_decode(const char *json, size_t size_bytes, ghee_manifest *out, ghee_error *err);
+/** Reads `uri`/_manifest.json. GHEE_NOT_FOUND. */
+ghee_status ghee_manifest_read(ghee_object_store *store, const char *uri, ghee_manifest *out, ghee_error *err);
+
+/** Writes manifest and `_SUCCESS` into the staging folder and publishes it to `uri`. Idempotent. In append mode the files of the manifest that is
+ *  there already are kept in the new one. */
+ghee_status ghee_manifest_publish(ghee_object_store *store, const char *staging, const char *uri, ghee_publish_mode mode,
+                                  const ghee_manifest *manifest, ghee_error *err);
+
+/** Re-reads every file of the manifest: size and checksum; names what is missing, changed, or there but not in the manifest.
+ *  GHEE_CORRUPT with all findings (one a line). `progress` may be NULL. */
+ghee_status ghee_manifest_verify(ghee_object_store *store, const char *uri, void (*progress)(void *user, size_t done, size_t all),
+                                 void *user, ghee_manifest *out, ghee_error *err);
+
+/** A sink that passes bytes on to `inner` and sums them: checksum text is valid after finish. out takes inner. */
+ghee_status ghee_checksum_sink(ghee_sink *inner, ghee_sink **out, ghee_error *err);
+const char *ghee_checksum_sink_text(const ghee_sink *sink);
+
+#endif
