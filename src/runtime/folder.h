@@ -8,7 +8,8 @@
  *   control.sock, launch.sock, processes                        s-*                stream sockets
  *   state/STAGE-INDEX  8×u64, mapped by the worker: the batch in work (for deaths inside a batch)
  *   train/STEP.RANK    states of checkpoints                    value              what rank 0 returned
- *   logs/STAGE-INDEX.log, logs/coordinator.log */
+ *   logs/STAGE-INDEX.log, logs/coordinator.log
+ *   id                 names this run: NAME-RANDOM; of the staging folder */
 #ifndef GHEE_RUNTIME_FOLDER_H
 #define GHEE_RUNTIME_FOLDER_H
 
@@ -33,6 +34,9 @@ char *ghee_job_folder_file(const char *path, const char *name);
 ghee_status ghee_job_folder_read_spec(const char *path, ghee_job_spec **out, ghee_error *err);
 ghee_status ghee_job_folder_read_key(const char *path, ghee_stream_key *out, ghee_error *err);
 ghee_status ghee_job_folder_write_key(const char *path, const ghee_stream_key *key, ghee_error *err);
+/** The run's id: written once by the client. read gives: ghee_free. */
+ghee_status ghee_job_folder_write_id(const char *path, const char *name, ghee_error *err);
+ghee_status ghee_job_folder_read_id(const char *path, char **out, ghee_error *err);
 /** Stores code with its signature (keyed BLAKE2b-256 by the job's secret key), and checks it: GHEE_DENIED. */
 ghee_status ghee_job_folder_write_code(const char *path, const char *name, const void *data, size_t size_bytes, const ghee_stream_key *key, ghee_error *err);
 ghee_status ghee_job_folder_check_code(const char *path, const char *name, const ghee_stream_key *key, ghee_error *err);

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs as Python objects: what goes in, what comes out, the functions between, and where they run."""
+import dataclasses
+import inspect
+import json
+import os
+import pickle
+import sys
+from typing import Any, Callable, Mapping, Optional, Sequence, Union
+
+from ghee.errors import InvalidError, UnsupportedError
+
+
+@dataclasses.dataclass
+class Shuffle:
+    """Seeded shuffle: row groups permuted, `window` of them at a time, rows permuted inside. Another order each epoch."""
+
+    seed: int = 0
+    window: Optional[int] = None
+
+
+@dataclasses.dataclass
+class Input:
+    """What is read. `uri`: a file, a folder, or a list of them. `columns`: only these are read."""
+
+    uri: Union[str, os.PathLike, Sequence[Union[str, os.PathLike]]]
+    columns: Optional[Sequence[str]] = None
+    format: Optional[str] = None
+    shuffle: Union[Shuffle, bool, None] = None
+    epochs: int = 1
+    delimiter: Optional[str] = None
+    header: Optional[bool] = None
+    null: Optional[str] = None
+
+
+@dataclasses.dataclass
+class Output:
+    """Where results go. mode: error (the output must not be there), overwrite, append."""
+
+    uri: Union[str, os.PathLike]
+    format: Optional[str] = None
+    codec: Optional[str] = None
+    target_file_size: Union[str, int, None] = None
+    row_group_rows: Optional[int] = None
+    mode: Optional[str] = None
+
+
+@dataclasses.dataclass
+class Stage:
+    """A user function with its workers and environment.
+
+    function    a function, a class (made once a worker), or "package.module:name", "library.so:name"
+    args        what the function finds in `ctx.params`
+    batch_size  rows of a batch (train: of a step)
+    timeout     seconds, or "30s", that one call may take
+    rows        "same": the function must return as many rows as it got
+    cpu, memory, gpu, image: the environment of a worker; memory is also its limit
+    """
+
+    function: Union[Callable, str, type, None] = None
+    workers: Optional[int] = None
+    args: Optional[Mapping[str, Any]] = None
+    batch_size: Optional[int] = None
+    timeout: Union[str, float, None] = None
+    rows: Optional[str] = None
+    form: Optional[str] = None
+    cpu: Optional[float] = None
+    memory: Union[str, int, None] = None
+    gpu: Optional[int] = None
+    image: Optional[str] = None
+    env: Optional[Mapping[str, str]] = None
+    buffer: Union[str, int, None] = None
+
+
+@dataclasses.dataclass
+class Result:
+    """What a job has done. `value`: what rank 0's train returned. `output`: URI of the output. `progress`: the last report."""
+
+    name: Optional[str]
+    value: Any
+    output: Optional[str]
+    progress: Mapping[str, Any]
+
+
+def _plain(fields):
+    return {k: v for k, v in fields.items() if v is not None}
+
+
+def _path(uri):
+    return os.fspath(uri)
+
+
+def _module_path():
+    """Where the functions' modules are found here, for the workers."""
+    return [os.path.abspath(p or os.getcwd()) for p in sys.path if not p or os.path.isdir(p)]
+
+
+class _Task:
+    def __init__(self, input, preprocess=None, train=None, predict=None, postprocess=None, output=None, *, name=None, order=None,
+                 on_reject=None, dead_letter=None, max_crashes=None, buffer=None):
+        self.input = input if isinstance(input, Input) else Input(input)
+        self.output = output if output is None or isinstance(output, Output) else Output(output)
+        self.stages = {k: v if isinstance(v, Stage) else Stage(v) for k, v in
+                       {"preprocess": preprocess, "train": train, "predict": predict, "postprocess": postprocess}.items() if v is not None}
+        self.name = name
+        self._rest = _plain({"order": order, "on_reject": on_reject, "dead_letter": dead_letter and _path(dead_letter),
+                             "max_crashes": max_crashes, "buffer": buffer})
+
+    def description(self):
+        """(description as a dict, code to ship as {file: bytes})."""
+        uris = self.input.uri
+        uris = [_path(uris)] if isinstance(uris, (str, os.PathLike)) else [_path(u) for u in uris]
+        shuffle = Shuffle() if self.input.shuffle is True else self.input.shuffle or None
+        described = {"input": _plain({"uri": uris, "columns": list(self.input.columns) if self.input.columns else None, "format": self.input.format,
+                                      "shuffle": shuffle and _plain(dataclasses.asdict(shuffle)), "epochs": self.input.epochs,
+                                      "delimiter": self.input.delimiter, "header": self.input.header, "null": self.input.null})}
+        code = {}
+        for kind, stage in self.stages.items():
+            described[kind] = self._stage(kind, stage, code)
+        if self.output:
+            fields = dataclasses.asdict(self.output)
+            described["output"] = _plain({**fields, "uri": _path(self.output.uri)})
+        return {**_plain({"name": self.name}), **described, **self._rest}, code
+
+    def _stage(self, kind, stage, code):
+        function = stage.function
+        fields = _plain({"workers": stage.workers, "batch_size": stage.batch_size, "timeout": stage.timeout, "rows": stage.rows, "cpu": stage.cpu,
+                         "memory": stage.memory, "gpu": stage.gpu, "image": stage.image, "env": stage.env and dict(stage.env), "buffer": stage.buffer,
+                         "as": stage.form or getattr(function, "__ghee_form__", None)})
+        if function is None or isinstance(function, str):
+            return {**_plain({"run": function, "args": stage.args and dict(stage.args)}), **fields}
+        if not callable(function):
+            raise InvalidError(f"{kind}: {type(function).__name__} is not a function, a class, or text like 'module:function'")
+        import cloudpickle
+
+        try:
+            pickled = cloudpickle.dumps(function)
+        except Exception as e:
+            raise InvalidError(f"{kind}: {getattr(function, '__name__', function)!r} cannot be shipped to the workers: {e}. "
+                               "Open files, locks and connections inside the function, or in the __init__ of a class") from e
+        code[f"{kind}.pkl"] = pickle.dumps({"function": pickled, "params": dict(stage.args or {}), "path": _module_path()})
+        return {"run": f"code:{kind}.pkl", **fields}
+
+    def _text(self):
+        described, code = self.description()
+        try:
+            return json.dumps(described), code
+        except TypeError as e:
+            raise InvalidError(f"the description holds something that is not text, number, list or map: {e}") from e
+
+    def check(self):
+        """Checks the description (not the input); returns it with every default filled in."""
+        from ghee._core import job
+
+        return json.loads(job.check_text(self._text()[0]))
+
+    def explain(self, json=False):
+        """What would be done: stages, splits, chunks, memory of each process. Starts nothing."""
+        from ghee._core import job
+
+        return job.explain_text(self._text()[0], json=json)
+
+
+class LocalTask(_Task):
+    """A job on this machine.
+
+    >>> task = ghee.task.LocalTask(input="data/ratings", preprocess=ghee.Stage(clean, workers=4), output="out")
+    >>> task.run()
+    """
+
+    def run(self, progress=None, limit=None):
+        """Runs to the end. progress: True, False, or None for "if somebody watches". limit: stop reading after about so many rows.
+
+        Raises what went wrong as a `ghee.GheeError`; on Ctrl-C stops all workers and raises KeyboardInterrupt. A named job that
+        failed or was stopped goes on with `resume()`."""
+        from ghee import display
+        from ghee._core import job
+
+        text, code = self._text()
+        with display.of(progress) as watch:
+            done = job.run_text(text, self.name, os.getcwd(), code, [sys.executable], limit or 0, watch.progress, watch.line)
+        return _result(done)
+
+    def resume(self, progress=None):
+        """Goes on with the unfinished job of this name."""
+        from ghee import display
+        from ghee._core import job
+
+        if not self.name:
+            raise InvalidError("only a job with a name can be resumed: LocalTask(..., name='...')")
+        with display.of(progress) as watch:
+            return _result(job.resume(self.name, watch.progress, watch.line))
+
+
+def _result(done):
+    value = None
+    if done["value_path"]:
+        from ghee.training import load_value
+
+        value = load_value(done["value_path"])
+        os.unlink(done["value_path"])
+    return Result(done["name"], value, done["output_uri"], done["progress"])
+
+
+class KubeMPITask(_Task):
+    """The same job on Kubernetes, with the arguments of LocalTask."""
+
+    def run(self, progress=None, limit=None):
+        raise UnsupportedError("KubeMPITask: Kubernetes is not in this build; LocalTask takes the same arguments")

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inside of a train worker: batches by epoch and step, checkpoints, the torch.distributed group of the ranks."""
+import os
+import pickle
+
+from ghee.context import Context
+
+try:
+    import torch
+except ImportError:  # training without torch: batches stay NumPy
+    torch = None
+
+
+class Batch(dict):
+    """Columns of one step. `padding` is True where this rank has run out of rows while others still have some: the rows are zeros
+    and must not count; multiply the loss by `weight` (0.0 then, else 1.0)."""
+
+    padding = False
+
+    @property
+    def weight(self):
+        return 0.0 if self.padding else 1.0
+
+
+class Batches:
+    """What `train` iterates: `for epoch in batches.epochs(): for batch in epoch: …`. Iterating it directly goes through all epochs."""
+
+    def __init__(self, worker, form, device):
+        self._worker, self._form, self._device = worker, form, device
+        self.epoch = 0
+
+    def epochs(self):
+        """Each epoch that is left; after a restart the first one goes on where the state was stored."""
+        while (epoch := self._worker.train_epoch()) is not None:
+            self.epoch = epoch
+            yield self._steps()
+
+    def __iter__(self):
+        for epoch in self.epochs():
+            yield from epoch
+
+    def _steps(self):
+        while (step := self._worker.train_next()) is not None:
+            columns, padding = step
+            batch = Batch(columns if self._form == "numpy" else self._tensors(columns))
+            batch.padding = padding
+            yield batch
+
+    def _tensors(self, columns):
+        pin = self._device is not None and self._device.type == "cuda"
+        tensors = {}
+        for name, values in columns.items():
+            if values.dtype.kind in "biuf":
+                tensors[name] = torch.from_numpy(values)
+                if pin:
+                    tensors[name] = tensors[name].pin_memory()
+            else:
+                tensors[name] = values
+        return tensors
+
+
+class TrainContext(Context):
+    """Context of `train(batches, ctx)`.
+
+    rank, world   this rank and how many there are; a torch.distributed group (gloo, NCCL on GPUs) is ready
+    device        torch device of this rank
+    state         what the last checkpoint stored on this rank, None at the start
+    step          steps done when it was stored
+    """
+
+    def __init__(self, worker, params, begun, device):
+        super().__init__(worker, params)
+        self.rank, self.world, _, self.epochs, self.step, self._state_path, _ = begun
+        self.device = device
+        self._state = None
+
+    @property
+    def state(self):
+        if self._state_path and self._state is None:
+            self._state = _load(self._state_path)
+        return self._state
+
+    def checkpoint(self, state):
+        """Stores `state` (anything that pickles) with the position in the data. Collective: every rank calls it at the same step. From
+        the last checkpoint that all ranks stored a job goes on after a failure; what came after it is done again."""
+        _save(state, self._worker.checkpoint_path())
+        self._worker.checkpoint_commit()
+
+    def log(self, **values):
+        """Numbers for the log and the progress line: `ctx.log(loss=0.3)`."""
+        for key, value in values.items():
+            self._worker.log(key, float(value))
+
+
+def _save(value, path):
+    with open(path, "wb") as f:
+        if torch is not None:
+            import cloudpickle
+
+            torch.save(value, f, pickle_module=cloudpickle)
+        else:
+            pickle.dump(value, f)
+
+
+def _load(path):
+    with open(path, "rb") as f:
+        if torch is not None:
+            import cloudpickle
+
+            return torch.load(f, pickle_module=cloudpickle, weights_only=False)
+        return pickle.load(f)
+
+
+load_value = _load
+
+
+def _device(rank):
+    if torch is None:
+        return None
+    return torch.device("cuda", rank % torch.cuda.device_count()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def _join(begun, device):
+    """Makes the group of the ranks. Loopback unless the user named another interface."""
+    rank, world, rendezvous = begun[0], begun[1], begun[6]
+    if torch is None or world == 1 or not torch.distributed.is_available():
+        return
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    store = torch.distributed.FileStore(rendezvous, world)
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=world)
+
+
+def bind(worker, function, params):
+    """What the C side calls for the whole training."""
+
+    def run(value_path):
+        begun = worker.train_begin()
+        device = _device(begun[0])
+        _join(begun, device)
+        context = TrainContext(worker, params, begun, device)
+        form = "numpy" if torch is None else worker.form
+        value = function(Batches(worker, form, device), context)
+        if context.rank == 0 and value is not None:
+            _save(value, value_path)
+
+    return run

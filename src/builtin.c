@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The only place that names every backend. */
+#include "storage/object_store.h"
+
+__attribute__((constructor)) static void register_backends(void) { ghee_object_store_register(&ghee_object_store_file); }

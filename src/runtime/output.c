@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The sink inside each worker of the last stage: open chunks, and the files that whole chunks are encoded into.
+ *
+ * Design notes: the life of a chunk here
+ * - open (batches come) → complete (its end came; COMPLETE is said) → accepted (by the coordinator: no other attempt runs) →
+ *   encoded into the current file by the writing thread → staged (file closed and durable; STAGED is said) → committed.
+ * - The end is not acknowledged to the stage before until the chunk is complete here, so the holder is always one who has it all.
+ * - A file ends when it has reached its target size, or on FLUSH. Nothing but accepted chunks gets into a file, so no file is ever
+ *   thrown away for the sake of one chunk.
+ * - A new coordinator is told what is accepted, and hears STAGED again for what it has not confirmed. */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "manifest/manifest.h"
+#include "runtime/spool.h"
+#include "runtime/worker.h"
+
+typedef enum chunk_state { CHUNK_OPEN, CHUNK_COMPLETE, CHUNK_ACCEPTED } chunk_state;
+typedef struct chunk {
+  ghee_attempt attempt;
+  chunk_state state;
+  bool busy;              /* the writing thread has it */
+  ghee_spool spool;
+  ghee_buffer rejects;    /* JSON lines */
+  uint64_t rejected;
+} chunk;
+
+typedef GHEE_ARRAY(ghee_attempt) attempt_list;
+/** A file being written, or staged and not committed yet. One holds rows, one rejected rows, where there are any. */
+typedef struct staged {
+  uint64_t ticket, rows, size_bytes;
+  char *name, *checksum;
+  bool dead_letter;
+  attempt_list chunks;
+} staged;
+
+struct ghee_output {
+  ghee_worker *worker;
+  ghee_object_store *store;
+  const struct ghee_format_ops *format;
+  char *staging;
+  ghee_budget *budget;
+  pthread_t thread;
+  bool started;
+  /* the writing thread's own */
+  ghee_sink *sink;
+  ghee_writer *writer;
+  staged file;            /* the current; name NULL: none open */
+  ghee_buffer rejects;    /* of the chunks in the current file */
+  uint64_t rejected;
+  uint32_t serial;
+  struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    GHEE_ARRAY(chunk *) chunks;
+    GHEE_ARRAY(staged) staged;
+    attempt_list encoded;  /* in the current file: for HELLO */
+    uint64_t next_ticket;
+    bool flush, canceled;
+  } locked;
+};
+
+/* ---- open chunks ---- */
+
+static chunk *find(ghee_output *output, uint64_t token) { /* mutex held */
+  for (size_t i = 0; i < output->locked.chunks.count; i++)
+    if (output->locked.chunks.items[i]->attempt.token == token) return output->locked.chunks.items[i];
+  return NULL;
+}
+
+static void chunk_free(ghee_output *output, chunk *of) {
+  ghee_spool_fini(&of->spool, output->budget);
+  ghee_buffer_fini(&of->rejects);
+  ghee_free(of);
+}
+
+static void drop(ghee_output *output, chunk *of) { /* mutex held */
+  for (size_t i = 0; i < output->locked.chunks.count; i++)
+    if (output->locked.chunks.items[i] == of) output->locked.chunks.items[i] = output->locked.chunks.items[--output->locked.chunks.count];
+  chunk_free(output, of);
+}
+
+/* The open chunk of an attempt, made if there is none; busy, so that a sweep leaves it alone. NULL without memory. */
+static chunk *claim(ghee_output *output, const ghee_attempt *attempt) {
+  pthread_mutex_lock(&output->locked.mutex);
+  chunk *of = find(output, attempt->token);
+  if (!of && (of = ghee_alloc_zero(1, sizeof *of))) {
+    of->attempt = *attempt;
+    if (!ghee_array_push(&output->locked.chunks, of)) {
+      ghee_free(of);
+      of = NULL;
+    }
+  }
+  if (of) of->busy = true;
+  pthread_mutex_unlock(&output->locked.mutex);
+  return of;
+}
+
+static void unclaim(ghee_output *output, chunk *of) {
+  pthread_mutex_lock(&output->locked.mutex);
+  of->busy = false;
+  if (of->state != CHUNK_ACCEPTED && !ghee_attempts_alive(&output->worker->attempts, &of->attempt)) drop(output, of);
+  pthread_mutex_unlock(&output->locked.mutex);
+}
+
+ghee_status ghee_output_batch(ghee_output *output, const ghee_attempt *attempt, const ghee_batch *batch, ghee_error *err) {
+  chunk *of = claim(output, attempt);
+  if (!of) return ghee_error_no_memory(err, "opening a chunk");
+  ghee_status status = batch ? ghee_spool_push(&of->spool, batch, output->budget, output->worker->folder, err) : GHEE_OK;
+  unclaim(output, of);
+  return status;
+}
+
+ghee_status ghee_output_rejects(ghee_output *output, const ghee_attempt *attempt, const char *lines, uint64_t rows, ghee_error *err) {
+  chunk *of = claim(output, attempt);
+  if (!of) return ghee_error_no_memory(err, "opening a chunk");
+  ghee_buffer_put(&of->rejects, lines, strlen(lines));
+  of->rejected += rows;
+  ghee_status status = ghee_buffer_check(&of->rejects, "keeping rejected rows", err);
+  unclaim(output, of);
+  return status;
+}
+
+ghee_status ghee_output_end(ghee_output *output, const ghee_attempt *attempt, ghee_error *err) {
+  chunk *of = claim(output, attempt); /* a chunk may have had no batch */
+  if (!of) return ghee_error_no_memory(err, "closing a chunk");
+  ghee_say_message message = {.what = GHEE_SAY_COMPLETE, .complete = {.attempt = *attempt, .rows = of->spool.rows, .rejected = of->rejected}};
+  of->state = CHUNK_COMPLETE;
+  unclaim(output, of);
+  (void)ghee_link_say(output->worker->link, &message); /* without a coordinator the attempt is void */
+  return GHEE_OK;
+}
+
+void ghee_output_abort(ghee_output *output, const ghee_attempt *attempt) {
+  ghee_attempts_revoke(&output->worker->attempts, attempt);
+  ghee_output_sweep(output);
+}
+
+void ghee_output_sweep(ghee_output *output) {
+  pthread_mutex_lock(&output->locked.mutex);
+  for (size_t i = output->locked.chunks.count; i-- > 0;) {
+    chunk *of = output->locked.chunks.items[i];
+    if (!of->busy && of->state != CHUNK_ACCEPTED && !ghee_attempts_alive(&output->worker->attempts, &of->attempt)) drop(output, of);
+  }
+  pthread_mutex_unlock(&output->locked.mutex);
+}
+
+void ghee_output_accept(ghee_output *output, const ghee_attempt *attempt) {
+  pthread_mutex_lock(&output->locked.mutex);
+  chunk *of = find(output, attempt->token);
+  if (of) of->state = CHUNK_ACCEPTED;
+  pthread_cond_broadcast(&output->locked.changed);
+  pthread_mutex_unlock(&output->locked.mutex);
+}
+
+void ghee_output_flush(ghee_output *output) {
+  pthread_mutex_lock(&output->locked.mutex);
+  output->locked.flush = true;
+  pthread_cond_broadcast(&output->locked.changed);
+  pthread_mutex_unlock(&output->locked.mutex);
+}
+
+/* ---- files ---- */
+
+static void staged_fini(staged *of) {
+  ghee_free(of->name);
+  ghee_free(of->checksum);
+  ghee_array_fini(&of->chunks);
+  *of = (staged){0};
+}
+
+static ghee_status open_sink(ghee_output *output, const char *name, ghee_sink **out, ghee_error *err) {
+  char *uri = ghee_uri_join(output->staging, name);
+  if (!uri) return ghee_error_no_memory(err, "naming an output file");
+  ghee_sink *raw;
+  ghee_status status = output->store->ops->write(output->store, uri, &raw, err);
+  ghee_free(uri);
+  GHEE_TRY(status);
+  status = ghee_checksum_sink(raw, out, err);
+  if (status != GHEE_OK) raw->ops->close(raw);
+  return status;
+}
+
+/* Unique over workers, deaths and restarts, and sorted by worker. */
+static char *new_name(ghee_output *output, const char *stem, const char *suffix) {
+  return ghee_asprintf("%s-%03u-%08llx-%04u%s", stem, output->worker->index,
+                       (unsigned long long)((uint64_t)ghee_clock_wall_ms() ^ (uint64_t)getpid() << 22) & 0xffffffffULL, output->serial++, suffix);
+}
+
+static ghee_status open_file(ghee_output *output, ghee_schema *schema, ghee_error *err) {
+  const ghee_job_spec *spec = output->worker->spec;
+  output->file.name = new_name(output, "part", output->format->suffixes[0]);
+  if (!output->file.name) return ghee_error_no_memory(err, "naming an output file");
+  GHEE_TRY(open_sink(output, output->file.name, &output->sink, err));
+  ghee_write_options options = {.codec = spec->codec, .row_group_rows = spec->row_group_rows, .csv_delimiter = spec->csv_delimiter};
+  return output->format->create(output->sink, schema, &options, &output->writer, err);
+}
+
+static ghee_status finish_sink(ghee_sink *sink, staged *file, ghee_error *err) {
+  GHEE_TRY(sink->ops->finish(sink, err));
+  file->size_bytes = sink->written_bytes;
+  file->checksum = ghee_strdup(ghee_checksum_sink_text(sink));
+  return file->checksum ? GHEE_OK : ghee_error_no_memory(err, "closing an output file");
+}
+
+/* STAGED; the borrowed parts of `file` stay its own. */
+static void say_staged(ghee_output *output, const staged *file) {
+  ghee_say_message message = {.what = GHEE_SAY_STAGED,
+                              .staged = {.ticket = file->ticket, .name = file->name ? file->name : "", .checksum = file->checksum ? file->checksum : "",
+                                         .rows = file->rows, .size_bytes = file->size_bytes, .dead_letter = file->dead_letter}};
+  message.staged.chunks.items = file->chunks.items;
+  message.staged.chunks.count = file->chunks.count;
+  (void)ghee_link_say(output->worker->link, &message); /* said again to a new coordinator */
+}
+
+/* Hands a finished file over to the staged ones and says so. Takes `file`. */
+static ghee_status stage(ghee_output *output, staged *file, bool last_of_chunks, ghee_error *err) {
+  pthread_mutex_lock(&output->locked.mutex);
+  file->ticket = ++output->locked.next_ticket;
+  bool kept = ghee_array_push(&output->locked.staged, *file);
+  if (kept && last_of_chunks) output->locked.encoded.count = 0;
+  pthread_mutex_unlock(&output->locked.mutex);
+  if (!kept) return ghee_error_no_memory(err, "staging an output file");
+  say_staged(output, file);
+  *file = (staged){0};
+  return GHEE_OK;
+}
+
+/* The rejected rows of the current file's chunks, as a file of their own, staged before the chunks are. */
+static ghee_status stage_rejects(ghee_output *output, ghee_error *err) {
+  if (output->rejects.size == 0) return GHEE_OK;
+  staged file = {.rows = output->rejected, .dead_letter = true, .name = new_name(output, "rejected", ".jsonl")};
+  ghee_sink *sink = NULL;
+  ghee_status status = file.name ? open_sink(output, file.name, &sink, err) : ghee_error_no_memory(err, "naming a dead-letter file");
+  if (status == GHEE_OK) status = sink->ops->write(sink, output->rejects.data, output->rejects.size, err);
+  if (status == GHEE_OK) status = finish_sink(sink, &file, err);
+  if (sink) sink->ops->close(sink);
+  if (status == GHEE_OK) status = stage(output, &file, false, err);
+  staged_fini(&file);
+  ghee_buffer_clear(&output->rejects);
+  output->rejected = 0;
+  return status;
+}
+
+static ghee_status finish_file(ghee_output *output, ghee_error *err) {
+  if (output->writer) {
+    GHEE_TRY(output->format->finish(output->writer, err));
+    output->format->abandon(output->writer);
+    output->writer = NULL;
+    GHEE_TRY(finish_sink(output->sink, &output->file, err));
+    output->sink->ops->close(output->sink);
+    output->sink = NULL;
+  }
+  GHEE_TRY(stage_rejects(output, err));
+  return output->file.chunks.count > 0 ? stage(output, &output->file, true, err) : GHEE_OK;
+}
+
+static ghee_status encode(ghee_output *output, chunk *of, ghee_error *err) {
+  ghee_batch batch = {0};
+  ghee_status status;
+  while ((status = ghee_spool_pop(&of->spool, &batch, err)) == GHEE_OK) {
+    if (!output->writer) status = open_file(output, batch.schema, err);
+    if (status == GHEE_OK) status = output->format->write(output->writer, &batch, err);
+    output->file.rows += (uint64_t)ghee_batch_rows(&batch);
+    ghee_batch_release(&batch);
+    GHEE_TRY(status);
+  }
+  if (status != GHEE_CLOSED) return status;
+  ghee_buffer_put(&output->rejects, of->rejects.data, of->rejects.size);
+  output->rejected += of->rejected;
+  GHEE_TRY(ghee_buffer_check(&output->rejects, "keeping rejected rows", err));
+  if (!ghee_array_push(&output->file.chunks, of->attempt)) return ghee_error_no_memory(err, "encoding a chunk");
+  pthread_mutex_lock(&output->locked.mutex);
+  bool kept = ghee_array_push(&output->locked.encoded, of->attempt);
+  drop(output, of);
+  pthread_mutex_unlock(&output->locked.mutex);
+  if (!kept) return ghee_error_no_memory(err, "encoding a chunk");
+  bool full = output->sink && output->sink->written_bytes >= output->worker->spec->target_file_bytes;
+  /* Many chunks without rows must not wait for a file that never fills; STAGED has to fit a message. */
+  return full || output->file.chunks.count >= 2048 ? finish_file(output, err) : GHEE_OK;
+}
+
+/* What the writing thread does next: an accepted chunk, else a flush, else it waits. False: canceled. */
+static bool next_work(ghee_output *output, chunk **of) {
+  *of = NULL;
+  pthread_mutex_lock(&output->locked.mutex);
+  while (!output->locked.canceled) {
+    for (size_t i = 0; i < output->locked.chunks.count && !*of; i++)
+      if (output->locked.chunks.items[i]->state == CHUNK_ACCEPTED) *of = output->locked.chunks.items[i];
+    if (*of || output->locked.flush) break;
+    pthread_cond_wait(&output->locked.changed, &output->locked.mutex);
+  }
+  if (*of) (*of)->busy = true;
+  else output->locked.flush = false;
+  bool go_on = !output->locked.canceled;
+  pthread_mutex_unlock(&output->locked.mutex);
+  return go_on;
+}
+
+static void *run(void *user) {
+  ghee_output *output = user;
+  ghee_error err;
+  chunk *of;
+  while (next_work(output, &of)) {
+    if ((of ? encode(output, of, &err) : finish_file(output, &err)) == GHEE_OK) continue;
+    ghee_error_prefix(&err, "cannot write the output");
+    ghee_worker_fail(output->worker, &err);
+    break;
+  }
+  return NULL;
+}
+
+/* ---- the coordinator's answers ---- */
+
+void ghee_output_committed(ghee_output *output, uint64_t ticket) {
+  pthread_mutex_lock(&output->locked.mutex);
+  for (size_t i = 0; i < output->locked.staged.count; i++) {
+    if (output->locked.staged.items[i].ticket != ticket) continue;
+    staged_fini(&output->locked.staged.items[i]);
+    output->locked.staged.items[i] = output->locked.staged.items[--output->locked.staged.count];
+    break;
+  }
+  pthread_mutex_unlock(&output->locked.mutex);
+}
+
+static bool add_all(ghee_say_hello *hello, const ghee_attempt *attempts, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (!ghee_array_push(&hello->accepted, attempts[i])) return false;
+  return true;
+}
+
+bool ghee_output_accepted(ghee_output *output, ghee_say_hello *hello) {
+  pthread_mutex_lock(&output->locked.mutex);
+  bool ok = add_all(hello, output->locked.encoded.items, output->locked.encoded.count);
+  for (size_t i = 0; i < output->locked.chunks.count && ok; i++)
+    if (output->locked.chunks.items[i]->state == CHUNK_ACCEPTED) ok = add_all(hello, &output->locked.chunks.items[i]->attempt, 1);
+  for (size_t i = 0; i < output->locked.staged.count && ok; i++)
+    ok = add_all(hello, output->locked.staged.items[i].chunks.items, output->locked.staged.items[i].chunks.count);
+  pthread_mutex_unlock(&output->locked.mutex);
+  return ok;
+}
+
+void ghee_output_restart(ghee_output *output) {
+  ghee_output_sweep(output);
+  pthread_mutex_lock(&output->locked.mutex);
+  for (size_t i = 0; i < output->locked.staged.count; i++) say_staged(output, &output->locked.staged.items[i]);
+  pthread_mutex_unlock(&output->locked.mutex);
+}
+
+/* ---- life ---- */
+
+void ghee_output_cancel(ghee_output *output) {
+  pthread_mutex_lock(&output->locked.mutex);
+  output->locked.canceled = true;
+  pthread_cond_broadcast(&output->locked.changed);
+  pthread_mutex_unlock(&output->locked.mutex);
+}
+
+static ghee_status open_store(ghee_output *output, ghee_error *err) {
+  const ghee_job_spec *spec = output->worker->spec;
+  output->format = ghee_format_named(spec->output_format);
+  if (!output->format || !output->format->create)
+    return ghee_error_set(err, GHEE_UNSUPPORTED, "output format %s cannot be written: take one of %s", spec->output_format, ghee_format_names());
+  GHEE_TRY(ghee_object_store_open(spec->output_uri, &output->store, err));
+  char *job = NULL;
+  GHEE_TRY(ghee_job_folder_read_id(output->worker->folder, &job, err));
+  ghee_status status = output->store->ops->staging(output->store, spec->output_uri, job, &output->staging, err);
+  ghee_free(job);
+  return status;
+}
+
+ghee_status ghee_output_open(ghee_worker *worker, ghee_output **out, ghee_error *err) {
+  ghee_output *output = ghee_alloc_zero(1, sizeof *output);
+  if (!output) return ghee_error_no_memory(err, "opening the output");
+  output->worker = worker;
+  pthread_mutex_init(&output->locked.mutex, NULL);
+  pthread_cond_init(&output->locked.changed, NULL);
+  ghee_status status = ghee_budget_new(worker->of->buffer_bytes / 2, &output->budget, err);
+  if (status == GHEE_OK) status = open_store(output, err);
+  if (status == GHEE_OK && pthread_create(&output->thread, NULL, run, output) != 0)
+    status = ghee_error_set(err, GHEE_IO, "cannot start the writing thread");
+  output->started = status == GHEE_OK;
+  if (status != GHEE_OK) {
+    ghee_output_close(output);
+    return status;
+  }
+  *out = output;
+  return GHEE_OK;
+}
+
+void ghee_output_close(ghee_output *output) {
+  if (!output) return;
+  if (output->started) {
+    ghee_output_cancel(output);
+    pthread_join(output->thread, NULL);
+  }
+  if (output->writer) output->format->abandon(output->writer);
+  if (output->sink) output->sink->ops->close(output->sink);
+  while (output->locked.chunks.count > 0) drop(output, output->locked.chunks.items[0]);
+  for (size_t i = 0; i < output->locked.staged.count; i++) staged_fini(&output->locked.staged.items[i]);
+  ghee_array_fini(&output->locked.chunks);
+  ghee_array_fini(&output->locked.staged);
+  ghee_array_fini(&output->locked.encoded);
+  staged_fini(&output->file);
+  ghee_buffer_fini(&output->rejects);
+  if (output->store) ghee_object_store_close(output->store);
+  ghee_budget_free(output->budget);
+  ghee_free(output->staging);
+  pthread_cond_destroy(&output->locked.changed);
+  pthread_mutex_destroy(&output->locked.mutex);
+  ghee_free(output);
+}

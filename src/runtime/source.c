@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Reading, as part of the first stage: a thread that turns leases into batches, ahead of the function.
+ *
+ * Design notes
+ * - Of all leases the one whose next batch comes first in the job's order is read next: by place in planned order, by token
+ *   otherwise. So a batch that is needed early is made early, and a lease that comes late but is needed at once goes first.
+ * - What lies ready is bounded by the budget: the estimate of a batch is reserved before it is decoded, the difference to what
+ *   it took is a debt or given back. The host gives the bytes back when it is done with the batch.
+ * - A shuffled chunk is read whole, its rows permuted by (seed, epoch, chunk), then cut. */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "runtime/worker.h"
+
+enum { SPARE_LEASES = 1 }; /* beyond the one in work, so that there is no gap between two */
+
+typedef struct lease {
+  ghee_attempt attempt;
+  uint32_t from_seq, seq;        /* first that is wanted; next to be made */
+  uint32_t part, parts;          /* next part to open */
+  const struct ghee_format_ops *format;
+  ghee_source *bytes;            /* of the open part */
+  ghee_file *file;
+  ghee_rows *rows;
+  ghee_plan_part of;             /* the open part */
+  uint64_t row;                  /* number, in its file, of the next row; UINT64_MAX unknown */
+  ghee_batch shuffled;           /* the whole chunk, permuted */
+  int64_t taken;                 /* rows of `shuffled` that were given out */
+  int64_t skip;                  /* rows of the part still to be left out */
+  uint64_t estimate;             /* bytes of a batch */
+} lease;
+
+struct ghee_source_reader {
+  ghee_worker *worker;
+  ghee_object_store *store;
+  const struct ghee_format_ops *format;
+  ghee_read_options options;
+  ghee_budget *budget;
+  pthread_t thread;
+  bool started;
+  struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    GHEE_ARRAY(lease *) leases;
+    lease *current;              /* in the reading thread's hands, also in `leases` */
+    GHEE_ARRAY(ghee_item) ready; /* a ring would save moves; there are few */
+    bool canceled;
+    ghee_error failure;
+    bool failed;
+  } locked;
+};
+
+void ghee_item_fini(ghee_item *item) {
+  ghee_batch_release(&item->batch);
+  ghee_free(item->text);
+  item->text = NULL;
+}
+
+static void close_part(lease *of) {
+  if (of->rows) of->format->end(of->rows);
+  if (of->file) of->format->close(of->file);
+  if (of->bytes) of->bytes->ops->close(of->bytes);
+  of->rows = NULL;
+  of->file = NULL;
+  of->bytes = NULL;
+}
+
+static void lease_free(lease *of) {
+  close_part(of);
+  ghee_batch_release(&of->shuffled);
+  ghee_free(of);
+}
+
+static bool planned(const ghee_source_reader *source) { return source->worker->spec->order == GHEE_ORDER_PLANNED && source->worker->spec->train; }
+
+static bool before(const ghee_source_reader *source, const lease *a, const lease *b) {
+  if (!planned(source)) return a->attempt.token < b->attempt.token;
+  uint32_t interleave = source->worker->spec->interleave;
+  ghee_place at_a = ghee_plan_place(a->attempt.epoch, a->attempt.chunk, a->seq, interleave);
+  ghee_place at_b = ghee_plan_place(b->attempt.epoch, b->attempt.chunk, b->seq, interleave);
+  return ghee_place_compare(&at_a, &at_b) < 0;
+}
+
+/* ---- one lease ---- */
+
+static ghee_status open_part(ghee_source_reader *source, lease *of, uint32_t index, ghee_error *err) {
+  ghee_worker *worker = source->worker;
+  of->of = ghee_plan_chunk_part(worker->plan, of->attempt.epoch, of->attempt.chunk, index);
+  GHEE_TRY(source->store->ops->read(source->store, of->of.uri, of->of.version, &of->bytes, err));
+  GHEE_TRY(of->format->open(of->bytes, &source->options, &of->file, err));
+  int64_t skip = of->skip;
+  if (of->of.part.rows >= 0 && skip > of->of.part.rows) skip = of->of.part.rows;
+  of->skip -= skip;
+  GHEE_TRY(of->format->read(of->file, &of->of.part, skip, &of->rows, err));
+  of->row = of->of.first_row == UINT64_MAX ? UINT64_MAX : of->of.first_row + (uint64_t)skip;
+  if (of->of.part.rows > 0)
+    of->estimate = of->of.part.memory_bytes * (uint64_t)source->options.batch_rows / (uint64_t)of->of.part.rows + 1;
+  return GHEE_OK;
+}
+
+/* Reads and permutes a whole chunk. */
+static ghee_status load_shuffled(ghee_source_reader *source, lease *of, ghee_error *err) {
+  ghee_worker *worker = source->worker;
+  GHEE_ARRAY(ghee_batch) batches = {0};
+  ghee_batch whole = {0};
+  uint32_t *rows = NULL;
+  ghee_status status = GHEE_OK;
+  for (uint32_t i = 0; i < of->parts && status == GHEE_OK; i++) {
+    status = open_part(source, of, i, err);
+    while (status == GHEE_OK) {
+      ghee_batch batch = {0};
+      status = of->format->next(of->rows, &batch, err);
+      if (status == GHEE_OK && !ghee_array_push(&batches, batch)) {
+        ghee_batch_release(&batch);
+        status = ghee_error_no_memory(err, "reading a chunk to shuffle it");
+      }
+    }
+    if (status == GHEE_CLOSED) status = GHEE_OK;
+    close_part(of);
+  }
+  if (status == GHEE_OK && batches.count > 0) {
+    status = ghee_batch_concat(batches.items, batches.count, &whole, err);
+    size_t n = status == GHEE_OK ? (size_t)ghee_batch_rows(&whole) : 0;
+    if (n > 0 && !(rows = ghee_alloc(n * sizeof *rows))) status = ghee_error_no_memory(err, "shuffling a chunk");
+    if (status == GHEE_OK && n > 0) {
+      ghee_random random;
+      ghee_random_init(&random, worker->spec->seed, of->attempt.epoch, (uint64_t)of->attempt.chunk + 1);
+      ghee_random_permutation(&random, rows, n);
+      status = ghee_batch_take(&whole, rows, n, &of->shuffled, err);
+    }
+  }
+  ghee_free(rows);
+  ghee_batch_release(&whole);
+  for (size_t i = 0; i < batches.count; i++) ghee_batch_release(&batches.items[i]);
+  ghee_array_fini(&batches);
+  return status;
+}
+
+static ghee_status next_shuffled(ghee_source_reader *source, lease *of, ghee_item *out, ghee_error *err) {
+  if (of->seq == 0 && !of->shuffled.schema) {
+    GHEE_TRY(load_shuffled(source, of, err));
+    int64_t skip = (int64_t)of->from_seq * source->options.batch_rows;
+    of->taken = of->shuffled.schema && skip > ghee_batch_rows(&of->shuffled) ? ghee_batch_rows(&of->shuffled) : skip;
+    of->seq = of->from_seq;
+  }
+  int64_t left = of->shuffled.schema ? ghee_batch_rows(&of->shuffled) - of->taken : 0;
+  if (left <= 0) return GHEE_CLOSED;
+  int64_t rows = left < source->options.batch_rows ? left : source->options.batch_rows;
+  GHEE_TRY(ghee_batch_slice(&of->shuffled, of->taken, rows, &out->batch, err));
+  of->taken += rows;
+  out->row = UINT64_MAX;
+  out->file = of->of.file;
+  return GHEE_OK;
+}
+
+/* The next batch of the lease in the order of the file. GHEE_CLOSED: there is none. */
+static ghee_status next_in_order(ghee_source_reader *source, lease *of, ghee_item *out, ghee_error *err) {
+  for (;;) {
+    if (!of->rows) {
+      if (of->part == of->parts) return GHEE_CLOSED;
+      GHEE_TRY(open_part(source, of, of->part++, err));
+    }
+    ghee_status status = of->format->next(of->rows, &out->batch, err);
+    if (status == GHEE_CLOSED) {
+      close_part(of);
+      continue;
+    }
+    GHEE_TRY(status);
+    out->row = of->row;
+    out->file = of->of.file;
+    if (of->row != UINT64_MAX) of->row += (uint64_t)ghee_batch_rows(&out->batch);
+    return GHEE_OK;
+  }
+}
+
+/* One step of a lease: a batch, or its end. */
+static ghee_status step(ghee_source_reader *source, lease *of, ghee_item *out, ghee_error *err) {
+  *out = (ghee_item){.what = GHEE_ITEM_BATCH, .attempt = of->attempt};
+  ghee_status status;
+  do {
+    ghee_batch_release(&out->batch);
+    status = source->worker->spec->shuffle ? next_shuffled(source, of, out, err) : next_in_order(source, of, out, err);
+    if (status == GHEE_OK) out->seq = of->seq++;
+  } while (status == GHEE_OK && out->seq < of->from_seq);
+  if (status != GHEE_CLOSED) return status;
+  out->what = GHEE_ITEM_END;
+  out->seq = of->seq;
+  return GHEE_OK;
+}
+
+/* ---- the reading thread ---- */
+
+/* The lease to go on with; NULL when canceled. Marks it as current. */
+static lease *choose(ghee_source_reader *source) {
+  pthread_mutex_lock(&source->locked.mutex);
+  lease *best = NULL;
+  for (;;) {
+    if (source->locked.canceled || source->locked.failed) break;
+    for (size_t i = 0; i < source->locked.leases.count; i++) {
+      lease *one = source->locked.leases.items[i];
+      if (!best || before(source, one, best)) best = one;
+    }
+    if (best) break;
+    pthread_cond_wait(&source->locked.changed, &source->locked.mutex);
+  }
+  source->locked.current = best;
+  pthread_mutex_unlock(&source->locked.mutex);
+  return best;
+}
+
+static void forget(ghee_source_reader *source, lease *of) { /* mutex held */
+  for (size_t i = 0; i < source->locked.leases.count; i++)
+    if (source->locked.leases.items[i] == of) {
+      source->locked.leases.items[i] = source->locked.leases.items[--source->locked.leases.count];
+      return;
+    }
+}
+
+static void want(ghee_source_reader *source, uint32_t n) {
+  ghee_say_message message = {.what = GHEE_SAY_WANT, .want = n};
+  (void)ghee_link_say(source->worker->link, &message); /* said again at WELCOME */
+}
+
+/* Puts what a step made among the ready, or drops it. True: the lease is over and one more is wanted. */
+static bool deliver(ghee_source_reader *source, lease *of, ghee_item *item) {
+  bool alive = ghee_attempts_alive(&source->worker->attempts, &of->attempt), over = !alive || item->what == GHEE_ITEM_END, known = false;
+  pthread_mutex_lock(&source->locked.mutex);
+  source->locked.current = NULL;
+  for (size_t i = 0; i < source->locked.leases.count; i++) known |= source->locked.leases.items[i] == of;
+  if (over && known) forget(source, of);
+  if (alive && known && !source->locked.canceled && ghee_array_push(&source->locked.ready, *item)) {
+    *item = (ghee_item){0};
+    pthread_cond_broadcast(&source->locked.changed);
+  }
+  pthread_mutex_unlock(&source->locked.mutex);
+  if (over || !known) lease_free(of);
+  return over && known;
+}
+
+static void fail(ghee_source_reader *source, const ghee_error *failure) {
+  pthread_mutex_lock(&source->locked.mutex);
+  if (!source->locked.failed) source->locked.failure = *failure;
+  source->locked.failed = true;
+  source->locked.current = NULL;
+  pthread_cond_broadcast(&source->locked.changed);
+  pthread_mutex_unlock(&source->locked.mutex);
+}
+
+static void *run(void *user) {
+  ghee_source_reader *source = user;
+  ghee_error err;
+  lease *of;
+  while ((of = choose(source))) {
+    size_t reserved = of->estimate;
+    if (reserved && ghee_budget_reserve(source->budget, reserved) != GHEE_OK) reserved = 0;
+    ghee_item item;
+    if (step(source, of, &item, &err) != GHEE_OK) {
+      ghee_budget_release(source->budget, reserved);
+      if (ghee_attempts_alive(&source->worker->attempts, &of->attempt)) {
+        fail(source, &err);
+        return NULL;
+      }
+      item = (ghee_item){.what = GHEE_ITEM_ABORT};
+      reserved = 0;
+    }
+    size_t bytes = item.what == GHEE_ITEM_BATCH ? (size_t)ghee_batch_bytes(&item.batch) : 0;
+    if (bytes > reserved) ghee_budget_force(source->budget, bytes - reserved);
+    if (bytes < reserved) ghee_budget_release(source->budget, reserved - bytes);
+    item.budget_bytes = bytes;
+    of->estimate = bytes ? bytes : of->estimate;
+    bool over = deliver(source, of, &item);
+    ghee_budget_release(source->budget, item.budget_bytes); /* 0 when it was delivered */
+    ghee_item_fini(&item);
+    if (over) want(source, 1);
+  }
+  return NULL;
+}
+
+/* ---- the other threads ---- */
+
+static uint32_t capacity(const ghee_source_reader *source) {
+  if (!planned(source)) return 1 + SPARE_LEASES;
+  uint32_t workers = source->worker->of->workers, interleave = source->worker->spec->interleave;
+  return (interleave + workers - 1) / workers + SPARE_LEASES;
+}
+
+void ghee_source_lease(ghee_source_reader *source, const ghee_say_lease *given) {
+  lease *of = ghee_alloc_zero(1, sizeof *of);
+  if (of) {
+    *of = (lease){.attempt = given->attempt, .from_seq = given->from_seq, .format = source->format, .row = UINT64_MAX};
+    of->parts = ghee_plan_chunk_parts(source->worker->plan, given->attempt.epoch, given->attempt.chunk);
+    /* Rows before from_seq need not be decoded where every part's count is known: then batches are cut part by part. */
+  }
+  pthread_mutex_lock(&source->locked.mutex);
+  bool kept = of && ghee_array_push(&source->locked.leases, of);
+  pthread_cond_broadcast(&source->locked.changed);
+  pthread_mutex_unlock(&source->locked.mutex);
+  if (kept) return;
+  ghee_free(of);
+  ghee_error err;
+  ghee_error_no_memory(&err, "taking a lease");
+  fail(source, &err);
+}
+
+static bool alive(ghee_source_reader *source, const ghee_attempt *attempt) { return ghee_attempts_alive(&source->worker->attempts, attempt); }
+
+void ghee_source_sweep(ghee_source_reader *source) {
+  uint32_t gone = 0;
+  pthread_mutex_lock(&source->locked.mutex);
+  for (size_t i = source->locked.leases.count; i-- > 0;) {
+    lease *of = source->locked.leases.items[i];
+    if (alive(source, &of->attempt)) continue;
+    forget(source, of);
+    gone++;
+    if (of != source->locked.current) lease_free(of); /* else the reading thread frees it */
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < source->locked.ready.count; i++) {
+    ghee_item *item = &source->locked.ready.items[i];
+    if (alive(source, &item->attempt)) {
+      source->locked.ready.items[kept++] = *item;
+    } else {
+      ghee_budget_release(source->budget, item->budget_bytes);
+      ghee_item_fini(item);
+    }
+  }
+  source->locked.ready.count = kept;
+  pthread_mutex_unlock(&source->locked.mutex);
+  if (gone) want(source, gone);
+}
+
+void ghee_source_restart(ghee_source_reader *source) {
+  ghee_source_sweep(source);
+  want(source, capacity(source));
+}
+
+bool ghee_source_has(ghee_source_reader *source, uint32_t epoch, uint32_t chunk) {
+  bool has = false;
+  pthread_mutex_lock(&source->locked.mutex);
+  for (size_t i = 0; i < source->locked.leases.count && !has; i++)
+    has = source->locked.leases.items[i]->attempt.epoch == epoch && source->locked.leases.items[i]->attempt.chunk == chunk;
+  for (size_t i = 0; i < source->locked.ready.count && !has; i++)
+    has = source->locked.ready.items[i].attempt.epoch == epoch && source->locked.ready.items[i].attempt.chunk == chunk;
+  pthread_mutex_unlock(&source->locked.mutex);
+  return has;
+}
+
+ghee_status ghee_source_next(ghee_source_reader *source, ghee_item *out, ghee_error *err) {
+  ghee_status status = GHEE_OK;
+  pthread_mutex_lock(&source->locked.mutex);
+  while (!source->locked.canceled && !source->locked.failed && source->locked.ready.count == 0)
+    pthread_cond_wait(&source->locked.changed, &source->locked.mutex);
+  if (source->locked.canceled) {
+    status = GHEE_CANCELED;
+  } else if (source->locked.ready.count > 0) {
+    *out = source->locked.ready.items[0];
+    memmove(source->locked.ready.items, source->locked.ready.items + 1, --source->locked.ready.count * sizeof *out);
+  } else {
+    status = source->locked.failure.status;
+    if (err) *err = source->locked.failure;
+  }
+  pthread_mutex_unlock(&source->locked.mutex);
+  return status;
+}
+
+void ghee_source_done(ghee_source_reader *source, const ghee_item *item) { ghee_budget_release(source->budget, item->budget_bytes); }
+
+void ghee_source_cancel(ghee_source_reader *source) {
+  pthread_mutex_lock(&source->locked.mutex);
+  source->locked.canceled = true;
+  pthread_cond_broadcast(&source->locked.changed);
+  pthread_mutex_unlock(&source->locked.mutex);
+  ghee_budget_cancel(source->budget);
+}
+
+ghee_status ghee_source_start(ghee_worker *worker, ghee_source_reader **out, ghee_error *err) {
+  ghee_source_reader *source = ghee_alloc_zero(1, sizeof *source);
+  if (!source) return ghee_error_no_memory(err, "starting the reader");
+  source->worker = worker;
+  source->format = ghee_format_named(ghee_plan_format(worker->plan));
+  source->options = (ghee_read_options){.columns = worker->spec->columns, .n_columns = worker->spec->n_columns,
+                                        .batch_rows = worker->of->batch_rows ? worker->of->batch_rows : 8192,
+                                        .schema = ghee_plan_schema(worker->plan), .csv_delimiter = worker->spec->csv_delimiter,
+                                        .csv_no_header = !worker->spec->csv_header, .csv_null = worker->spec->csv_null};
+  pthread_mutex_init(&source->locked.mutex, NULL);
+  pthread_cond_init(&source->locked.changed, NULL);
+  ghee_status status = GHEE_OK;
+  if (!source->format) status = ghee_error_set(err, GHEE_UNSUPPORTED, "the plan's format %s is not in this build", ghee_plan_format(worker->plan));
+  if (status == GHEE_OK && worker->spec->n_input_uris > 0) status = ghee_object_store_open(worker->spec->input_uris[0], &source->store, err);
+  if (status == GHEE_OK) status = ghee_budget_new(worker->of->buffer_bytes / 4, &source->budget, err);
+  if (status == GHEE_OK) {
+    worker->source = source; /* leases may come as soon as somebody asks for them */
+    if (pthread_create(&source->thread, NULL, run, source) != 0) status = ghee_error_set(err, GHEE_IO, "cannot start the reading thread");
+    source->started = status == GHEE_OK;
+  }
+  if (status != GHEE_OK) {
+    worker->source = NULL;
+    ghee_source_stop(source);
+    return status;
+  }
+  *out = source;
+  return GHEE_OK;
+}
+
+void ghee_source_stop(ghee_source_reader *source) {
+  if (!source) return;
+  if (source->started) {
+    ghee_source_cancel(source);
+    pthread_join(source->thread, NULL);
+  }
+  for (size_t i = 0; i < source->locked.leases.count; i++) lease_free(source->locked.leases.items[i]);
+  for (size_t i = 0; i < source->locked.ready.count; i++) ghee_item_fini(&source->locked.ready.items[i]);
+  ghee_array_fini(&source->locked.leases);
+  ghee_array_fini(&source->locked.ready);
+  ghee_budget_free(source->budget);
+  if (source->store) ghee_object_store_close(source->store);
+  pthread_cond_destroy(&source->locked.changed);
+  pthread_mutex_destroy(&source->locked.mutex);
+  ghee_free(source);
+}
