@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//! CSV: columns by the header's names, types inferred from the head or given.
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_csv::reader::{Decoder, Format, ReaderBuilder};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use regex::Regex;
+
+use crate::fail::{fail, Fail, Outcome, CORRUPT, INVALID, SCHEMA, UNSUPPORTED};
+use crate::file::{Batches, File, Part, ReadOptions};
+use crate::source::Source;
+use crate::text::{self, Decode, Dialect, Head, TextRows};
+use crate::types;
+
+pub struct CsvFile {
+    dialect: Arc<Csv>,
+    data_start: u64,
+    batch_rows: usize,
+}
+
+struct Csv {
+    /// All columns of the file, as the crate parses them.
+    in_file: SchemaRef,
+    wanted: Vec<usize>,
+    schema: SchemaRef,
+    delimiter: u8,
+    null: Option<Regex>,
+}
+
+fn null_pattern(null: &Option<String>) -> Outcome<Option<Regex>> {
+    let Some(null) = null else { return Ok(None) };
+    match Regex::new(&format!("^$|^{}$", regex::escape(null))) {
+        Ok(pattern) => Ok(Some(pattern)),
+        Err(e) => fail(INVALID, format!("the text for null: {e}")),
+    }
+}
+
+fn format_of(delimiter: u8, null: &Option<Regex>) -> Format {
+    let format = Format::default().with_delimiter(delimiter);
+    match null {
+        Some(pattern) => format.with_null_regex(pattern.clone()),
+        None => format,
+    }
+}
+
+/// The first record, and how many bytes it takes with its line end.
+fn first_record(text: &[u8], delimiter: u8) -> Outcome<(Vec<String>, usize)> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(text);
+    let mut record = csv::StringRecord::new();
+    match reader.read_record(&mut record) {
+        Ok(_) => Ok((record.iter().map(String::from).collect(), reader.position().byte() as usize)),
+        Err(e) => fail(CORRUPT, format!("line 1: {}", text::reason(&e.to_string()))),
+    }
+}
+
+/// How the crate parses a wanted type; what it lacks is cast afterwards.
+fn parsed_as(field: &Field) -> Outcome<DataType> {
+    use DataType::*;
+    match types::zones_as_utc(types::without_dictionary(field.data_type().clone())) {
+        LargeUtf8 | Null => Ok(Utf8),
+        t @ (Boolean | Utf8 | Date32 | Date64 | Timestamp(_, _) | Decimal128(_, _) | Decimal256(_, _)) => Ok(t),
+        t @ (Time32(TimeUnit::Second | TimeUnit::Millisecond) | Time64(TimeUnit::Microsecond | TimeUnit::Nanosecond)) => Ok(t),
+        t if t.is_integer() || t.is_floating() => Ok(t),
+        t => fail(UNSUPPORTED, format!("column {}: {t} cannot be read from CSV", field.name())),
+    }
+}
+
+impl CsvFile {
+    pub fn open(source: Arc<Source>, options: &ReadOptions) -> Outcome<CsvFile> {
+        let (delimiter, null) = (options.delimiter, null_pattern(&options.null)?);
+        let head = Head::read(&source, Some(delimiter))?;
+        let (first, len) = first_record(head.text(), delimiter)?;
+        let names = match options.header {
+            true => first,
+            false => (1..=first.len()).map(|i| format!("column_{i}")).collect(),
+        };
+        let skip = if options.header { len } else { 0 };
+        let fields = match &options.schema {
+            Some(given) => given_fields(names, given)?,
+            None => inferred_fields(names, &head.text()[skip..], &format_of(delimiter, &null))?,
+        };
+        let in_file = types::schema_of_fields(fields);
+        let full = Arc::new(with_given_types(&in_file, options.schema.as_deref()));
+        let from_schema = || options.schema.as_ref().map(|s| s.fields().iter().map(|f| f.name().clone()).collect());
+        let columns: Option<Vec<String>> = options.columns.clone().or_else(from_schema);
+        let wanted = match (source.size(), &options.schema) {
+            (size, Some(given)) if head.start as u64 == size => return Ok(CsvFile::empty(given, options, size)?),
+            _ => types::indices_of(&full, columns.as_deref())?,
+        };
+        let schema = Arc::new(full.project(&wanted)?);
+        let dialect = Arc::new(Csv { in_file, wanted, schema, delimiter, null });
+        Ok(CsvFile { dialect, data_start: (head.start + skip) as u64, batch_rows: options.batch_rows })
+    }
+
+    /// No header and no row: what the caller knows of the columns stands.
+    fn empty(given: &SchemaRef, options: &ReadOptions, size: u64) -> Outcome<CsvFile> {
+        let wanted = types::indices_of(given, options.columns.as_deref())?;
+        let schema = Arc::new(given.project(&wanted)?);
+        let dialect = Arc::new(Csv { in_file: given.clone(), wanted, schema, delimiter: options.delimiter, null: None });
+        Ok(CsvFile { dialect, data_start: size, batch_rows: options.batch_rows })
+    }
+}
+
+fn inferred_fields(names: Vec<String>, rows: &[u8], format: &Format) -> Outcome<Vec<Field>> {
+    let (inferred, _) = format.infer_schema(rows, None).map_err(|e| {
+        let failed = Fail::from(e);
+        Fail { status: failed.status, text: format!("in its head: {}", text::reason(&failed.text)) }
+    })?;
+    let found = inferred.fields().len();
+    if found != 0 && found != names.len() {
+        return fail(CORRUPT, format!("the header has {} columns, the first row {found}", names.len()));
+    }
+    let type_of = |i: usize| inferred.fields().get(i).map_or(DataType::Utf8, |f| types::null_as_text(f.data_type().clone()));
+    Ok(names.into_iter().enumerate().map(|(i, name)| Field::new(name, type_of(i), true)).collect())
+}
+
+fn given_fields(names: Vec<String>, given: &Schema) -> Outcome<Vec<Field>> {
+    for field in given.fields() {
+        if !names.is_empty() && !names.contains(field.name()) {
+            return fail(SCHEMA, format!("column {} is missing; its header has {}", field.name(), names.join(", ")));
+        }
+    }
+    let field_of = |name: String| match given.fields().iter().find(|f| *f.name() == name) {
+        Some(field) => Ok(Field::new(name, parsed_as(field)?, true)),
+        None => Ok(Field::new(name, DataType::Utf8, true)),
+    };
+    names.into_iter().map(field_of).collect()
+}
+
+fn with_given_types(in_file: &SchemaRef, given: Option<&Schema>) -> Schema {
+    let Some(given) = given else { return in_file.as_ref().clone() };
+    let of = |field: &Arc<Field>| given.fields().iter().find(|g| g.name() == field.name()).unwrap_or(field).clone();
+    let fields: Vec<Arc<Field>> = in_file.fields().iter().map(of).collect();
+    Schema::new_with_metadata(fields, given.metadata().clone())
+}
+
+impl File for CsvFile {
+    fn schema(&self) -> &SchemaRef {
+        &self.dialect.schema
+    }
+
+    fn parts(&self, source: &Source, text_part_bytes: u64, each: &mut dyn FnMut(Part) -> Outcome<()>) -> Outcome<()> {
+        text::cut(source, self.data_start, text_part_bytes, Some(self.dialect.delimiter), each)
+    }
+
+    fn read(&self, source: Arc<Source>, part: Part, skip_rows: usize) -> Outcome<Box<dyn Batches>> {
+        Ok(Box::new(TextRows::new(self.dialect.clone(), source, part, self.batch_rows, skip_rows)?))
+    }
+}
+
+impl Dialect for Csv {
+    fn decoder(&self, batch_rows: usize, skip_rows: usize) -> Outcome<(Box<dyn Decode>, usize)> {
+        let decoder = ReaderBuilder::new(self.in_file.clone())
+            .with_format(format_of(self.delimiter, &self.null))
+            .with_batch_size(batch_rows)
+            .with_projection(self.wanted.clone())
+            .with_bounds(skip_rows, usize::MAX)
+            .build_decoder();
+        Ok((Box::new(CsvDecoder(decoder)), 0))
+    }
+
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+}
+
+struct CsvDecoder(Decoder);
+
+impl Decode for CsvDecoder {
+    fn decode(&mut self, data: &[u8]) -> Result<usize, ArrowError> {
+        self.0.decode(data)
+    }
+    fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        self.0.flush()
+    }
+    fn full(&self) -> bool {
+        self.0.capacity() == 0
+    }
+}

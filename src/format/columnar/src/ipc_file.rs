@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Arrow IPC files: a part is a record batch, read as one block and handed out in slices that share its memory.
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_ipc::convert::try_fb_to_schema;
+use arrow_ipc::reader::{read_footer_length, FileDecoder};
+use arrow_ipc::{root_as_footer, root_as_message, Block};
+use arrow_schema::SchemaRef;
+
+use crate::fail::{fail, Fail, Outcome, CORRUPT, INVALID, UNSUPPORTED};
+use crate::file::{Batches, File, Part, ReadOptions};
+use crate::source::Source;
+use crate::types;
+
+/// One read gets the footer of most files.
+const TAIL_BYTES: usize = 64 << 10;
+
+pub struct IpcFile {
+    decoder: Arc<FileDecoder>,
+    blocks: Vec<Block>,
+    schema: SchemaRef,
+    batch_rows: usize,
+}
+
+fn check_magic(source: &Source) -> Outcome<()> {
+    let head = source.read(0, source.size().min(8) as usize)?;
+    if head.starts_with(&[0xff, 0xff, 0xff, 0xff]) {
+        return fail(UNSUPPORTED, "an Arrow IPC stream; only the file form (which ends in ARROW1) can be read in parts");
+    }
+    if head.starts_with(b"FEA1") {
+        return fail(UNSUPPORTED, "a Feather file of version 1; write it again as Arrow IPC (Feather version 2)");
+    }
+    if source.size() < 18 || !head.starts_with(b"ARROW1") {
+        return fail(CORRUPT, "not an Arrow IPC file: it does not begin with ARROW1");
+    }
+    Ok(())
+}
+
+/// The footer's bytes.
+fn read_footer(source: &Source) -> Outcome<Vec<u8>> {
+    let tail = source.tail(TAIL_BYTES)?;
+    let mut trailer = [0u8; 10];
+    trailer.copy_from_slice(&tail[tail.len() - 10..]);
+    if &trailer[4..] != b"ARROW1" {
+        return fail(CORRUPT, "truncated: it does not end in ARROW1");
+    }
+    let len = read_footer_length(trailer)?;
+    if len as u64 > source.size() - 18 {
+        return fail(CORRUPT, format!("its footer claims {len} of its {} bytes", source.size()));
+    }
+    if len <= tail.len() - 10 {
+        return Ok(tail[tail.len() - 10 - len..tail.len() - 10].to_vec());
+    }
+    source.read(source.size() - 10 - len as u64, len)
+}
+
+fn read_block(source: &Source, block: &Block) -> Outcome<Buffer> {
+    let (at, len) = range_of(block, source)?;
+    // Aligned, so that the arrays can point into it.
+    let mut buffer = MutableBuffer::new(0);
+    let bytes = source.read(at, len)?;
+    buffer.extend_from_slice(&bytes);
+    Ok(buffer.into())
+}
+
+fn range_of(block: &Block, source: &Source) -> Outcome<(u64, usize)> {
+    let parts = (u64::try_from(block.offset()), u64::try_from(block.metaDataLength()), u64::try_from(block.bodyLength()));
+    if let (Ok(at), Ok(head), Ok(body)) = parts {
+        let end = at.checked_add(head).and_then(|x| x.checked_add(body));
+        if head >= 8 && end.is_some_and(|end| end <= source.size()) {
+            return Ok((at, (head + body) as usize));
+        }
+    }
+    let size = source.size();
+    fail(CORRUPT, format!("its footer names a block at {} outside of its {size} bytes", block.offset()))
+}
+
+impl IpcFile {
+    pub fn open(source: Arc<Source>, options: &ReadOptions) -> Outcome<IpcFile> {
+        check_magic(&source)?;
+        let data = read_footer(&source)?;
+        let corrupt = |what: String| Fail { status: CORRUPT, text: format!("its footer: {what}") };
+        let footer = root_as_footer(&data).map_err(|e| corrupt(e.to_string()))?;
+        let fb_schema = footer.schema().ok_or_else(|| corrupt("no schema".into()))?;
+        if !fb_schema.endianness().equals_to_target_endianness() {
+            return fail(UNSUPPORTED, "it is big-endian");
+        }
+        let in_file = Arc::new(try_fb_to_schema(fb_schema).map_err(|e| Fail::from(e).before("its schema"))?);
+        types::refuse_unions(&in_file)?;
+        let wanted = types::indices_of(&in_file, options.columns.as_deref())?;
+        let schema = Arc::new(types::map_schema(&in_file, &types::plain).project(&wanted)?);
+        let mut decoder = FileDecoder::new(in_file, footer.version()).with_projection(wanted);
+        for block in footer.dictionaries().iter().flatten() {
+            decoder.read_dictionary(block, &read_block(&source, block)?).map_err(|e| Fail::from(e).before("a dictionary"))?;
+        }
+        let blocks = footer.recordBatches().map(|all| all.iter().copied().collect()).unwrap_or_default();
+        Ok(IpcFile { decoder: Arc::new(decoder), blocks, schema, batch_rows: options.batch_rows })
+    }
+
+    fn rows_of(&self, block: &Block, source: &Source) -> Outcome<i64> {
+        let (at, _) = range_of(block, source)?;
+        let head = source.read(at, block.metaDataLength() as usize)?;
+        let skip = if head.starts_with(&[0xff, 0xff, 0xff, 0xff]) { 8 } else { 4 };
+        let message = root_as_message(&head[skip..]).ok().and_then(|m| m.header_as_record_batch().map(|b| b.length()));
+        match message {
+            Some(rows) if rows >= 0 => Ok(rows),
+            _ => fail(CORRUPT, format!("the block at {at} is no record batch")),
+        }
+    }
+}
+
+impl File for IpcFile {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn parts(&self, source: &Source, _: u64, each: &mut dyn FnMut(Part) -> Outcome<()>) -> Outcome<()> {
+        for (index, block) in self.blocks.iter().enumerate() {
+            let (offset, len) = range_of(block, source)?;
+            let rows = self.rows_of(block, source)?;
+            let size_bytes = len as u64;
+            if rows > 0 {
+                each(Part { index: index as u32, offset, size_bytes, rows, memory_bytes: size_bytes })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, source: Arc<Source>, part: Part, skip_rows: usize) -> Outcome<Box<dyn Batches>> {
+        let Some(block) = self.blocks.get(part.index as usize) else {
+            return fail(INVALID, format!("there is no record batch {}", part.index));
+        };
+        let buffer = read_block(&source, block)?;
+        let what = format!("record batch {}", part.index);
+        let batch = self.decoder.read_record_batch(block, &buffer).map_err(|e| Fail::from(e).before(&what))?;
+        let Some(batch) = batch else {
+            return fail(CORRUPT, format!("{what}: its block holds none"));
+        };
+        let at = skip_rows.min(batch.num_rows());
+        Ok(Box::new(Slices { batch: types::conform(batch, &self.schema)?, at, batch_rows: self.batch_rows }))
+    }
+}
+
+struct Slices {
+    batch: RecordBatch,
+    at: usize,
+    batch_rows: usize,
+}
+
+impl Batches for Slices {
+    fn next(&mut self) -> Outcome<Option<RecordBatch>> {
+        let rows = self.batch_rows.min(self.batch.num_rows() - self.at);
+        if rows == 0 {
+            return Ok(None);
+        }
+        let slice = self.batch.slice(self.at, rows);
+        self.at += rows;
+        Ok(Some(slice))
+    }
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Parquet: a part is a row group, fetched as whole column chunks and decoded batch by batch.
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::ProjectionMask;
+use parquet::basic::Type;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetStatisticsPolicy, RowGroupMetaData};
+
+use crate::fail::{fail, Fail, Outcome, CORRUPT, INVALID, UNSUPPORTED};
+use crate::file::{Batches, File, Part, ReadOptions};
+use crate::source::{Pieces, Source};
+use crate::types;
+
+/// One read gets the footer of most files.
+const TAIL_BYTES: usize = 64 << 10;
+/// Batches are cut below this estimate, far from the 2 GiB that 32-bit offsets reach.
+const BATCH_BYTES: u64 = 256 << 20;
+
+pub struct ParquetFile {
+    meta: ArrowReaderMetadata,
+    schema: SchemaRef,
+    mask: ProjectionMask,
+    leaves: Vec<usize>,
+    /// Place of each wanted column among those that the mask lets through.
+    order: Vec<usize>,
+    batch_rows: usize,
+}
+
+fn check_magic(source: &Source) -> Outcome<()> {
+    if source.size() < 12 {
+        return fail(CORRUPT, format!("its {} bytes are too few for a Parquet file", source.size()));
+    }
+    match &source.read(source.size() - 4, 4)?[..] {
+        b"PAR1" => Ok(()),
+        b"PARE" => fail(UNSUPPORTED, "its footer is encrypted"),
+        _ => fail(CORRUPT, "not a Parquet file, or truncated: it does not end in PAR1"),
+    }
+}
+
+fn load(source: &Arc<Source>) -> Outcome<ArrowReaderMetadata> {
+    let options = ArrowReaderOptions::new().with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    let tail = Pieces::tail(source.clone(), TAIL_BYTES)?;
+    let meta = ArrowReaderMetadata::load(&tail, options.clone()).map_err(|e| Fail::from(e).before("its footer"))?;
+    types::refuse_unions(meta.schema())?;
+    let plain = types::map_schema(meta.schema(), &types::plain);
+    if plain == **meta.schema() {
+        return Ok(meta);
+    }
+    Ok(ArrowReaderMetadata::try_new(meta.metadata().clone(), options.with_schema(Arc::new(plain)))?)
+}
+
+impl ParquetFile {
+    pub fn open(source: Arc<Source>, options: &ReadOptions) -> Outcome<ParquetFile> {
+        check_magic(&source)?;
+        let meta = load(&source)?;
+        let wanted = types::indices_of(meta.schema(), options.columns.as_deref())?;
+        let mask = ProjectionMask::roots(meta.parquet_schema(), wanted.iter().copied());
+        let leaves = (0..meta.parquet_schema().num_columns()).filter(|i| mask.leaf_included(*i)).collect();
+        let mut passed = wanted.clone();
+        passed.sort_unstable();
+        passed.dedup();
+        let order = wanted.iter().map(|i| passed.binary_search(i).unwrap_or(0)).collect();
+        let schema = Arc::new(meta.schema().project(&wanted)?);
+        Ok(ParquetFile { meta, schema, mask, leaves, order, batch_rows: options.batch_rows })
+    }
+
+    fn chunks<'a>(&'a self, group: &'a RowGroupMetaData) -> impl Iterator<Item = &'a ColumnChunkMetaData> {
+        self.leaves.iter().map(|leaf| group.column(*leaf))
+    }
+
+    fn part(&self, index: usize, size: u64) -> Outcome<Part> {
+        let group = self.meta.metadata().row_group(index);
+        let mut part = Part { index: index as u32, offset: size, rows: group.num_rows(), ..Part::default() };
+        if part.rows < 0 {
+            return fail(CORRUPT, format!("row group {index} says it has {} rows", part.rows));
+        }
+        for chunk in self.chunks(group) {
+            let (start, len) = range_of(chunk, index, size)?;
+            part.offset = part.offset.min(start);
+            part.size_bytes += len;
+            part.memory_bytes = part.memory_bytes.saturating_add(decoded_bytes(chunk));
+        }
+        Ok(part)
+    }
+}
+
+fn range_of(chunk: &ColumnChunkMetaData, group: usize, size: u64) -> Outcome<(u64, u64)> {
+    let start = chunk.dictionary_page_offset().filter(|at| *at > 0).unwrap_or(chunk.data_page_offset());
+    let (start, len) = (u64::try_from(start).unwrap_or(u64::MAX), u64::try_from(chunk.compressed_size()).unwrap_or(u64::MAX));
+    if start.checked_add(len).is_none_or(|end| end > size) {
+        let column = chunk.column_path().string();
+        return fail(CORRUPT, format!("column {column} of row group {group} lies outside of its {size} bytes: truncated or damaged"));
+    }
+    Ok((start, len))
+}
+
+fn decoded_bytes(chunk: &ColumnChunkMetaData) -> u64 {
+    let values = chunk.num_values().max(0) as u64;
+    let flat = chunk.uncompressed_size().max(0) as u64;
+    match chunk.column_type() {
+        Type::BOOLEAN => values / 8,
+        Type::INT32 | Type::FLOAT => values.saturating_mul(4),
+        Type::INT64 | Type::DOUBLE | Type::INT96 => values.saturating_mul(8),
+        Type::FIXED_LEN_BYTE_ARRAY => values.saturating_mul(chunk.column_descr().type_length().max(0) as u64),
+        Type::BYTE_ARRAY => {
+            let text = chunk.unencoded_byte_array_data_bytes().map_or(flat, |bytes| bytes.max(0) as u64);
+            text.saturating_add(values.saturating_mul(4))
+        }
+    }
+}
+
+impl File for ParquetFile {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn parts(&self, source: &Source, _: u64, each: &mut dyn FnMut(Part) -> Outcome<()>) -> Outcome<()> {
+        for index in 0..self.meta.metadata().num_row_groups() {
+            let part = self.part(index, source.size())?;
+            if part.rows > 0 {
+                each(part)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, source: Arc<Source>, part: Part, skip_rows: usize) -> Outcome<Box<dyn Batches>> {
+        let index = part.index as usize;
+        if index >= self.meta.metadata().num_row_groups() {
+            return fail(INVALID, format!("there is no row group {index}"));
+        }
+        let known = self.part(index, source.size())?;
+        let group = self.meta.metadata().row_group(index);
+        let ranges = self.chunks(group).map(|c| range_of(c, index, source.size())).collect::<Outcome<_>>()?;
+        let row_bytes = (known.memory_bytes / known.rows.max(1) as u64).max(1);
+        let pieces = Pieces::fetch(source.clone(), ranges)?;
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(pieces, self.meta.clone())
+            .with_row_groups(vec![index])
+            .with_projection(self.mask.clone())
+            .with_batch_size(self.batch_rows.min((BATCH_BYTES / row_bytes).max(1) as usize))
+            .with_offset(skip_rows)
+            .build()
+            .map_err(|e| Fail::from(e).before(&format!("row group {index}")))?;
+        Ok(Box::new(Rows { reader, source, index, order: self.order.clone(), schema: self.schema.clone() }))
+    }
+}
+
+struct Rows {
+    reader: ParquetRecordBatchReader,
+    source: Arc<Source>,
+    index: usize,
+    order: Vec<usize>,
+    schema: SchemaRef,
+}
+
+impl Batches for Rows {
+    fn next(&mut self) -> Outcome<Option<RecordBatch>> {
+        let batch = match self.reader.next() {
+            None => return Ok(None),
+            Some(Ok(batch)) => batch.project(&self.order)?,
+            Some(Err(e)) => return self.source.settle(Err(Fail::from(e).before(&format!("row group {}", self.index)))),
+        };
+        types::conform(batch, &self.schema).map(Some)
+    }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The caller's read function as a source, and what the Parquet reader reads from: a cached tail for the footer, whole column
+//! chunks for a row group.
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::fail::{fail, Outcome, CORRUPT, NO_MEMORY, OK};
+
+/// `ghee_columnar_source`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SourceCalls {
+    ctx: *mut c_void,
+    size_bytes: u64,
+    read: extern "C" fn(ctx: *mut c_void, offset: u64, size_bytes: usize, into: *mut u8) -> c_int,
+}
+
+/// Remembers the status of a failed callback, as the crates' errors keep only words.
+pub struct Source {
+    calls: SourceCalls,
+    failed: AtomicI32,
+}
+
+// A Source lives within one call or one running read, and those belong to one thread at a time; the bounds are asked for by
+// the crates' traits.
+unsafe impl Send for Source {}
+unsafe impl Sync for Source {}
+
+impl Source {
+    pub fn new(calls: SourceCalls) -> Arc<Source> {
+        Arc::new(Source { calls, failed: AtomicI32::new(OK) })
+    }
+
+    pub fn size(&self) -> u64 {
+        self.calls.size_bytes
+    }
+
+    pub fn read(&self, at: u64, len: usize) -> Outcome<Vec<u8>> {
+        let mut data = Vec::new();
+        self.read_more(at, len, &mut data)?;
+        Ok(data)
+    }
+
+    /// Appends `len` bytes from `at` to `data`.
+    pub fn read_more(&self, at: u64, len: usize, data: &mut Vec<u8>) -> Outcome<()> {
+        if at.checked_add(len as u64).is_none_or(|end| end > self.size()) {
+            let size = self.size();
+            return fail(CORRUPT, format!("{len} bytes at {at} lie outside of its {size} bytes: truncated or damaged"));
+        }
+        if data.try_reserve_exact(len).is_err() {
+            return fail(NO_MEMORY, format!("out of memory for {len} bytes of it"));
+        }
+        let have = data.len();
+        // read fills all of the reserved bytes when it says OK.
+        unsafe {
+            let status = (self.calls.read)(self.calls.ctx, at, len, data.as_mut_ptr().add(have));
+            if status != OK {
+                self.failed.store(status, Ordering::Relaxed);
+                return fail(status, "");
+            }
+            data.set_len(have + len);
+        }
+        Ok(())
+    }
+
+    /// The callback's status in place of the words that a crate made of it.
+    pub fn settle<T>(&self, outcome: Outcome<T>) -> Outcome<T> {
+        match (outcome, self.failed.load(Ordering::Relaxed)) {
+            (Err(_), status) if status != OK => fail(status, ""),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// The last bytes of the file, up to `len`.
+    pub fn tail(&self, len: usize) -> Outcome<Bytes> {
+        let len = self.size().min(len as u64) as usize;
+        Ok(self.read(self.size() - len as u64, len)?.into())
+    }
+}
+
+/// Pieces of a file in memory; what lies in none of them is read from the file.
+pub struct Pieces {
+    source: Arc<Source>,
+    pieces: Vec<(u64, Bytes)>,
+}
+
+/// Ranges with a smaller gap than this are fetched as one.
+const GAP_BYTES: u64 = 256 << 10;
+
+impl Pieces {
+    pub fn tail(source: Arc<Source>, len: usize) -> Outcome<Pieces> {
+        let tail = source.tail(len)?;
+        let at = source.size() - tail.len() as u64;
+        Ok(Pieces { source, pieces: vec![(at, tail)] })
+    }
+
+    /// Fetches `ranges` (start, length), neighbours together.
+    pub fn fetch(source: Arc<Source>, mut ranges: Vec<(u64, u64)>) -> Outcome<Pieces> {
+        ranges.sort_unstable();
+        let mut joined: Vec<(u64, u64)> = Vec::new();
+        for (start, len) in ranges {
+            let end = start.saturating_add(len);
+            match joined.last_mut() {
+                Some((_, last)) if start <= last.saturating_add(GAP_BYTES) => *last = end.max(*last),
+                _ => joined.push((start, end)),
+            }
+        }
+        let mut pieces = Vec::with_capacity(joined.len());
+        for (start, end) in joined {
+            pieces.push((start, source.read(start, (end - start) as usize)?.into()));
+        }
+        Ok(Pieces { source, pieces })
+    }
+
+    fn find(&self, start: u64) -> Option<Bytes> {
+        let (at, piece) = self.pieces.iter().rev().find(|(at, _)| *at <= start)?;
+        let skip = start - at;
+        (skip < piece.len() as u64).then(|| piece.slice(skip as usize..))
+    }
+}
+
+impl Length for Pieces {
+    fn len(&self) -> u64 {
+        self.source.size()
+    }
+}
+
+impl ChunkReader for Pieces {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        if let Some(piece) = self.find(start) {
+            return Ok(piece.reader());
+        }
+        let len = self.len().saturating_sub(start).min(64 << 10);
+        Ok(self.get_bytes(start, len as usize)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        match self.find(start) {
+            Some(piece) if piece.len() >= length => Ok(piece.slice(..length)),
+            _ => self.source.read(start, length).map(Bytes::from).map_err(|f| ParquetError::EOF(f.text)),
+        }
+    }
+}
