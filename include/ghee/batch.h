@@ -13,6 +13,9 @@
 extern "C" {
 #endif
 
+/** A deep copy that owns all it needs. out gives: its release. */
+GHEE_API ghee_status ghee_schema_copy_arrow(const struct ArrowSchema *schema, struct ArrowSchema *out, ghee_error *err);
+
 /** A batch in the making: columns of equal length are added, then it is finished. Owner: one thread. */
 typedef struct ghee_builder ghee_builder;
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ghee/batch.h"
 #include "ghee/udf.h"
 #include "runtime/worker.h"
 

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli.h"
+
+static int run(int argc, char **argv) {
+  const char *name = NULL, *limit = NULL;
+  bool json = false, quiet = false;
+  const cli_option options[] = {{"--name", "NAME", "instead of the description's", NULL, &name},
+                                {"--limit", "ROWS", "stop reading after about so many rows", NULL, &limit},
+                                {"--json", NULL, "the result as one JSON line", &json, NULL},
+                                {"--quiet", NULL, "no progress", &quiet, NULL},
+                                {0}};
+  int exit_code;
+  if (cli_parse(&cli_run, options, argc, argv, 1, 1, &exit_code) < 0) return exit_code;
+  long long rows = limit ? cli_number(limit, "--limit") : 0;
+  if (rows < 0) return GHEE_USAGE;
+  ghee_error err;
+  cli_source source;
+  if (cli_source_load(argv[0], &source, &err) != GHEE_OK) return cli_fail(&err);
+  cli_watch watch;
+  ghee_job_options job = {.source = source.job, .name = name, .limit_rows = rows, .hooks = cli_watch_hooks(&watch, quiet)};
+  ghee_job_result result = {0};
+  ghee_status status = ghee_job_run(&job, &result, &err);
+  cli_watch_end(&watch);
+  if (status == GHEE_OK) cli_print_result(&result, json);
+  ghee_job_result_fini(&result);
+  cli_source_free(&source);
+  return status == GHEE_OK ? 0 : cli_fail(&err);
+}
+
+const cli_command cli_run = {"run", "[OPTION]… FILE", "runs the job that FILE (YAML or JSON, - for stdin) describes", 
+                             "  ghee run job.yaml\n  ghee run --limit 10000 job.yaml\n  ghee run --json --quiet job.yaml | jq .rows_out\n", run};

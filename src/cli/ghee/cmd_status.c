@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "cli.h"
+
+static int run(int argc, char **argv) {
+  const cli_option options[] = {{0}};
+  int exit_code, n = cli_parse(&cli_status, options, argc, argv, 0, 1, &exit_code);
+  if (n < 0) return exit_code;
+  ghee_error err;
+  char *text = NULL;
+  if (ghee_job_status(n ? argv[0] : NULL, &text, &err) != GHEE_OK) return cli_fail(&err);
+  printf("%s\n", text);
+  ghee_text_free(text);
+  return 0;
+}
+
+const cli_command cli_status = {"status", "[NAME]", "state of one job, or of all, as JSON", "  ghee status\n  ghee status ratings | jq .state\n", run};
