@@ -14,15 +14,17 @@ typedef struct ghee_read_options {
   const char *const *columns; /* NULL: all. In this order. */
   size_t n_columns;
   int64_t batch_rows;         /* rows of a batch at most; 0: 8192 */
-  ghee_schema *schema;        /* CSV, JSON lines: the types to parse as (from the first file); NULL: infer from the head */
+  ghee_schema *schema;        /* CSV, JSON lines: the columns and types to parse as (from the first file), found by name in the
+                               * header; GHEE_SCHEMA when one is missing. NULL: infer from the first MiB. Others ignore it */
   char csv_delimiter;         /* 0: ',' */
   bool csv_no_header;         /* columns are then named column_1 … */
-  const char *csv_null;       /* text that is null besides the empty field; NULL: none */
+  const char *csv_null;       /* text that is null besides the empty field (which always is, quoted or not); NULL: none */
 } ghee_read_options;
 
 typedef struct ghee_write_options {
-  const char *codec;          /* "zstd" (Parquet's default), "snappy", "none", "lz4", "gzip"; NULL: the format's default */
-  int64_t row_group_rows;     /* Parquet, IPC batch; 0: 1,048,576 */
+  const char *codec;          /* "zstd" (Parquet's default), "snappy", "lz4", "gzip", "none" (the default of the others);
+                               * IPC: none, zstd, lz4; CSV, JSON lines: none. NULL: the format's default */
+  int64_t row_group_rows;     /* Parquet, IPC batch, at most (128 MiB close one as well); 0: 1,048,576 */
   char csv_delimiter;
 } ghee_write_options;
 
@@ -46,18 +48,23 @@ struct ghee_format_ops {
    *  GHEE_CORRUPT (names the file and the place), GHEE_UNSUPPORTED (names the feature), GHEE_NOT_FOUND (a column). */
   ghee_status (*open)(ghee_source *source, const ghee_read_options *options, ghee_file **out, ghee_error *err);
   void (*close)(ghee_file *file);
-  /** The schema after projection: a reference. */
+  /** The schema after projection: borrowed from the file. */
   ghee_schema *(*schema)(const ghee_file *file);
-  /** The parts. For text: ranges of about `text_part_bytes`. Calls back in order. */
+  /** The parts, none of them known to be empty. Calls back in order. For text: ranges of about `text_part_bytes`; a CSV file
+   *  longer than that is read once from its start, as only this tells which line ends lie inside of quotes. */
   ghee_status (*parts)(ghee_file *file, uint64_t text_part_bytes,
                        ghee_status (*each)(void *user, const ghee_part *part, ghee_error *err), void *user, ghee_error *err);
-  /** Batches of one part, of at most batch_rows rows. */
-  ghee_status (*read)(ghee_file *file, const ghee_part *part, ghee_rows **out, ghee_error *err);
-  /** GHEE_CLOSED at the end. `out` owns its memory. */
+  /** Batches of one part, of at most batch_rows rows, from its row `skip_rows` on (a replay; 0: all). The source outlives
+   *  the rows. Thread: any, several at once. */
+  ghee_status (*read)(ghee_file *file, const ghee_part *part, int64_t skip_rows, ghee_rows **out, ghee_error *err);
+  /** GHEE_CLOSED at the end. `out` owns its memory. GHEE_CORRUPT names the row group, batch, or line and byte; GHEE_LIMIT
+   *  when one batch passes 2 GiB in a column. After a failure only GHEE_CLOSED comes. */
   ghee_status (*next)(ghee_rows *rows, ghee_batch *out, ghee_error *err);
   void (*end)(ghee_rows *rows);
 
-  /** Writing: borrows sink (not finished or closed by the writer). NULL for formats that are only read. */
+  /** Writing: borrows sink (not finished or closed by the writer). NULL for formats that are only read.
+   *  GHEE_UNSUPPORTED names a column whose type the format cannot hold. CSV and JSON lines keep values, not types; IPC
+   *  files hold dictionary columns as plain ones. */
   ghee_status (*create)(ghee_sink *sink, ghee_schema *schema, const ghee_write_options *options, ghee_writer **out, ghee_error *err);
   ghee_status (*write)(ghee_writer *writer, const ghee_batch *batch, ghee_error *err);
   /** Footer; the sink still wants its finish. */

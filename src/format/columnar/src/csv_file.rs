@@ -45,12 +45,13 @@ fn format_of(delimiter: u8, null: &Option<Regex>) -> Format {
 }
 
 /// The first record, and how many bytes it takes with its line end.
-fn first_record(text: &[u8], delimiter: u8) -> Outcome<(Vec<String>, usize)> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(text);
+fn first_record(head: &Head, delimiter: u8) -> Outcome<(Vec<String>, usize)> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(head.text());
     let mut record = csv::StringRecord::new();
+    let line = head.line;
     match reader.read_record(&mut record) {
         Ok(_) => Ok((record.iter().map(String::from).collect(), reader.position().byte() as usize)),
-        Err(e) => fail(CORRUPT, format!("line 1: {}", text::reason(&e.to_string()))),
+        Err(e) => fail(CORRUPT, format!("line {line}: {}", text::reason(&e.to_string()))),
     }
 }
 
@@ -70,7 +71,7 @@ impl CsvFile {
     pub fn open(source: Arc<Source>, options: &ReadOptions) -> Outcome<CsvFile> {
         let (delimiter, null) = (options.delimiter, null_pattern(&options.null)?);
         let head = Head::read(&source, Some(delimiter))?;
-        let (first, len) = first_record(head.text(), delimiter)?;
+        let (first, len) = first_record(&head, delimiter)?;
         let names = match options.header {
             true => first,
             false => (1..=first.len()).map(|i| format!("column_{i}")).collect(),
@@ -150,6 +151,10 @@ impl File for CsvFile {
 }
 
 impl Dialect for Csv {
+    fn quoting(&self) -> Option<u8> {
+        Some(self.delimiter)
+    }
+
     fn decoder(&self, batch_rows: usize, skip_rows: usize) -> Outcome<(Box<dyn Decode>, usize)> {
         let decoder = ReaderBuilder::new(self.in_file.clone())
             .with_format(format_of(self.delimiter, &self.null))

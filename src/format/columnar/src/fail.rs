@@ -53,9 +53,20 @@ fn status_of_text(text: &str, otherwise: c_int) -> c_int {
 
 const TOO_LONG: &str = "a batch holds more than 2 GiB in one column: set fewer rows a batch, or make the column large_string";
 
+/// Without the layers' own "… error: " at the front.
+fn bare(text: String) -> String {
+    const LAYERS: [&str; 6] =
+        ["Parquet argument error: ", "Parquet error: ", "Ipc error: ", "Parser error: ", "Invalid argument error: ", "Arrow: "];
+    let mut rest = text.as_str();
+    while let Some(inner) = LAYERS.iter().find_map(|layer| rest.strip_prefix(layer)) {
+        rest = inner;
+    }
+    rest.to_string()
+}
+
 impl From<ArrowError> for Fail {
     fn from(error: ArrowError) -> Fail {
-        let text = error.to_string();
+        let text = bare(error.to_string());
         let status = match error {
             ArrowError::NotYetImplemented(_) => UNSUPPORTED,
             ArrowError::MemoryError(_) => NO_MEMORY,
@@ -68,12 +79,11 @@ impl From<ArrowError> for Fail {
 
 impl From<ParquetError> for Fail {
     fn from(error: ParquetError) -> Fail {
-        let text = error.to_string();
+        let text = bare(error.to_string());
         let status = match error {
             ParquetError::NYI(_) => UNSUPPORTED,
             _ => status_of_text(&text, CORRUPT),
         };
-        let text = text.strip_prefix("Parquet error: ").map(String::from).unwrap_or(text);
         Fail { status, text: if status == LIMIT { TOO_LONG.into() } else { text } }
     }
 }

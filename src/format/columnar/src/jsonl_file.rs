@@ -52,15 +52,15 @@ impl<'de> Deserialize<'de> for Keys {
 }
 
 /// Each column's place by first appearance; also the check that every line of the head is an object.
-fn order_of_keys(head: &[u8]) -> Outcome<HashMap<String, usize>> {
+fn order_of_keys(head: &Head) -> Outcome<HashMap<String, usize>> {
     let mut order = HashMap::new();
-    for (i, line) in head.split(|b| *b == b'\n').enumerate() {
+    for (i, line) in head.text().split(|b| *b == b'\n').enumerate() {
         if line.trim_ascii().is_empty() {
             continue;
         }
         let keys: Keys = match serde_json::from_slice(line) {
             Ok(keys) => keys,
-            Err(e) => return fail(CORRUPT, format!("line {}: {}", i + 1, text::reason(&e.to_string()))),
+            Err(e) => return fail(CORRUPT, format!("line {}: {}", head.line + i, text::reason(&e.to_string()))),
         };
         for key in keys.0 {
             let next = order.len();
@@ -83,7 +83,7 @@ fn sorted_inside(data_type: DataType) -> DataType {
 }
 
 fn infer(head: &Head) -> Outcome<SchemaRef> {
-    let order = order_of_keys(head.text())?;
+    let order = order_of_keys(head)?;
     let (found, _) = infer_json_schema(head.text(), None).map_err(|e| {
         let failed = Fail::from(e);
         Fail { status: CORRUPT, text: format!("in its head: {}", text::reason(&failed.text)) }
@@ -125,6 +125,10 @@ impl File for JsonlFile {
 }
 
 impl Dialect for Jsonl {
+    fn quoting(&self) -> Option<u8> {
+        None
+    }
+
     fn decoder(&self, batch_rows: usize, skip_rows: usize) -> Outcome<(Box<dyn Decode>, usize)> {
         // A column of mixed scalars is inferred as text, so numbers must be taken as text.
         let builder = ReaderBuilder::new(self.parsed.clone()).with_batch_size(batch_rows).with_coerce_primitive(true);

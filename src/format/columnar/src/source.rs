@@ -55,6 +55,9 @@ impl Source {
         if data.try_reserve_exact(len).is_err() {
             return fail(NO_MEMORY, format!("out of memory for {len} bytes of it"));
         }
+        if len == 0 {
+            return Ok(());
+        }
         let have = data.len();
         // read fills all of the reserved bytes when it says OK.
         unsafe {

@@ -45,7 +45,12 @@ impl Lines {
         Lines { delimiter, state: State::Open, before: b'\n' }
     }
 
-    /// The place behind the next line end in `data`; None when the state says to feed more.
+    /// Whether a quoted field is open behind what was fed.
+    fn quoted(&self) -> bool {
+        self.state == State::Quoted
+    }
+
+    /// The place behind the next line end in `data`; None when all of it was taken without one.
     pub fn next(&mut self, data: &[u8]) -> Option<usize> {
         let Some(delimiter) = self.delimiter else {
             return memchr(b'\n', data).map(|i| i + 1);
@@ -85,6 +90,8 @@ pub struct Head {
     data: Vec<u8>,
     /// Behind the byte order mark and blank lines.
     pub start: usize,
+    /// The number of the first line at `start`.
+    pub line: usize,
     /// Behind the last whole line.
     end: usize,
 }
@@ -106,7 +113,8 @@ impl Head {
                 end = data.len();
             }
             if whole || found >= 2 {
-                return Ok(Head { data, start, end });
+                let line = 1 + memchr_iter(b'\n', &data[..start]).count();
+                return Ok(Head { data, start, line, end });
             }
             if len >= MAX_HEAD_BYTES {
                 return fail(CORRUPT, format!("there are no two lines in its first {len} bytes"));
@@ -177,6 +185,8 @@ pub trait Decode {
 
 /// How to make decoders; shared by all reads of a file.
 pub trait Dialect: Send + Sync {
+    /// None: quotes mean nothing (JSON lines).
+    fn quoting(&self) -> Option<u8>;
     /// Decodes batches of `batch_rows`; skips rows where the crate can, and says how many it leaves to the caller.
     fn decoder(&self, batch_rows: usize, skip_rows: usize) -> Outcome<(Box<dyn Decode>, usize)>;
     fn schema(&self) -> &SchemaRef;
@@ -186,6 +196,9 @@ pub struct TextRows {
     dialect: Arc<dyn Dialect>,
     source: Arc<Source>,
     decoder: Box<dyn Decode>,
+    /// Follows the text beside the decoder, which takes an open quote at the end of the file for a closed one.
+    lines: Lines,
+    line_at: u64,
     chunk: Vec<u8>,
     /// Of the next byte in `chunk` that the decoder has not seen.
     at: usize,
@@ -207,18 +220,38 @@ impl TextRows {
         }
         let (decoder, drop_rows) = dialect.decoder(batch_rows, skip)?;
         let (read, batch_at, skipping) = (part.offset, part.offset, skip - drop_rows);
-        Ok(TextRows { dialect, source, decoder, chunk: Vec::new(), at: 0, read, end, batch_at, skipping, drop_rows, over: false })
+        let (lines, line_at, chunk) = (Lines::new(dialect.quoting()), part.offset, Vec::new());
+        Ok(TextRows {
+            dialect, source, decoder, lines, line_at, chunk, at: 0, read, end, batch_at, skipping, drop_rows, over: false,
+        })
+    }
+
+    /// Brings the next piece of the part.
+    fn advance(&mut self) -> Outcome<()> {
+        let len = (self.end - self.read).min(CHUNK_BYTES as u64) as usize;
+        self.chunk.clear();
+        self.at = 0;
+        self.source.read_more(self.read, len, &mut self.chunk)?;
+        if self.dialect.quoting().is_some() {
+            let mut done = 0;
+            while let Some(n) = self.lines.next(&self.chunk[done..]) {
+                done += n;
+                self.line_at = self.read + done as u64;
+            }
+        }
+        self.read += len as u64;
+        if len == 0 && self.lines.quoted() {
+            self.batch_at = self.line_at;
+            return fail(CORRUPT, "a quoted field is not closed up to the end of the file");
+        }
+        Ok(())
     }
 
     /// Feeds the decoder until a batch is full or the part ends.
     fn fill(&mut self) -> Outcome<()> {
         while !self.decoder.full() {
             if self.at == self.chunk.len() {
-                let len = (self.end - self.read).min(CHUNK_BYTES as u64) as usize;
-                self.chunk.clear();
-                self.at = 0;
-                self.source.read_more(self.read, len, &mut self.chunk)?;
-                self.read += len as u64;
+                self.advance()?;
             }
             let n = self.decoder.decode(&self.chunk[self.at..])?;
             let left = self.chunk.len() - self.at;
@@ -267,6 +300,9 @@ impl TextRows {
     fn locate(&self, failed: Fail) -> Fail {
         if failed.status == LIMIT {
             return failed;
+        }
+        if self.lines.quoted() && self.read == self.end {
+            return self.place_in_words(self.batch_at, failed);
         }
         let mut at = self.batch_at;
         for row in 0usize.. {
@@ -345,10 +381,13 @@ pub fn line_of(source: &Source, at: u64) -> Option<u64> {
 
 /// The crate's words without its own prefix and line count, which starts at the batch.
 pub fn reason(text: &str) -> String {
-    let text = ["Csv error: ", "Json error: ", "Parser error: "].iter().fold(text, |t, p| t.strip_prefix(p).unwrap_or(t));
-    let text = match Regex::new(r" (at|for) line \d+,?|( and| at)? column \d+ at line \d+") {
-        Ok(counts) => counts.replace_all(text, "").into_owned(),
-        Err(_) => text.to_string(),
-    };
+    let text = ["Csv error: ", "CSV error: ", "Json error: ", "CSV parse error: "].iter().fold(text, |t, p| t.strip_prefix(p).unwrap_or(t));
+    let cut = [(r" for line \d+ and", " in"), (r" for line \d+,", ":"), (r" (for column \d+ )?at line \d+( column \d+)?", "")];
+    let mut text = text.to_string();
+    for (pattern, instead) in cut {
+        if let Ok(pattern) = Regex::new(pattern) {
+            text = pattern.replace_all(&text, instead).into_owned();
+        }
+    }
     text.chars().take(600).collect()
 }
