@@ -16,10 +16,6 @@ from ghee.errors import GheeError
 USER = 13
 
 
-class _Rejected(Exception):
-    """Carries a status through the user's frames."""
-
-
 def describe(kind, error, tb):
     """Status and message of an exception: what was raised first, then the user's part of the traceback."""
     if isinstance(error, GheeError) and error.status != 1:
@@ -97,7 +93,7 @@ def main(argv):
     try:
         function, params = load(worker)
         if worker.role == "train":
-            from ghee import training  # imports torch where it is installed
+            from ghee import training
         else:
             import ghee.forms  # noqa: F401  so that forked workers share it
     except BaseException:

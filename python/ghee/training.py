@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The inside of a train worker: batches by epoch and step, checkpoints, the torch.distributed group of the ranks."""
+"""The inside of a train worker: batches by epoch and step, checkpoints, the torch.distributed group of the ranks.
+
+torch is imported only where the stage's batches are torch tensors (`as: torch`, the default of train)."""
 import os
-import pickle
+import sys
+
+import cloudpickle
 
 from ghee.context import Context
 
-try:
-    import torch
-except ImportError:  # training without torch: batches stay NumPy
-    torch = None
 
 
 class Batch(dict):
@@ -47,7 +47,8 @@ class Batches:
             yield batch
 
     def _tensors(self, columns):
-        pin = self._device is not None and self._device.type == "cuda"
+        torch = sys.modules["torch"]
+        pin = self._device.type == "cuda"
         tensors = {}
         for name, values in columns.items():
             if values.dtype.kind in "biuf":
@@ -93,41 +94,42 @@ class TrainContext(Context):
 
 
 def _save(value, path):
+    torch = sys.modules.get("torch")
     with open(path, "wb") as f:
         if torch is not None:
-            import cloudpickle
-
             torch.save(value, f, pickle_module=cloudpickle)
         else:
-            pickle.dump(value, f)
+            cloudpickle.dump(value, f)
 
 
 def _load(path):
     with open(path, "rb") as f:
-        if torch is not None:
-            import cloudpickle
+        zipped = f.read(2) == b"PK"  # how torch.save writes
+        f.seek(0)
+        if zipped:
+            import torch
 
             return torch.load(f, pickle_module=cloudpickle, weights_only=False)
-        return pickle.load(f)
+        return cloudpickle.load(f)
 
 
 load_value = _load
 
 
 def _device(rank):
-    if torch is None:
-        return None
+    import torch
+
     return torch.device("cuda", rank % torch.cuda.device_count()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def _join(begun, device):
     """Makes the group of the ranks. Loopback unless the user named another interface."""
+    from torch import distributed
+
     rank, world, rendezvous = begun[0], begun[1], begun[6]
-    if torch is None or world == 1 or not torch.distributed.is_available():
-        return
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    store = torch.distributed.FileStore(rendezvous, world)
-    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=world)
+    store = distributed.FileStore(rendezvous, world)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=world)
 
 
 def bind(worker, function, params):
@@ -135,11 +137,13 @@ def bind(worker, function, params):
 
     def run(value_path):
         begun = worker.train_begin()
-        device = _device(begun[0])
-        _join(begun, device)
+        device = None
+        if worker.form == "torch":
+            device = _device(begun[0])
+            if begun[1] > 1:
+                _join(begun, device)
         context = TrainContext(worker, params, begun, device)
-        form = "numpy" if torch is None else worker.form
-        value = function(Batches(worker, form, device), context)
+        value = function(Batches(worker, worker.form, device), context)
         if context.rank == 0 and value is not None:
             _save(value, value_path)
 

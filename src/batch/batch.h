@@ -36,6 +36,8 @@ ghee_status ghee_batch_project(ghee_batch *batch, const char *const *names, size
  *  dictionary → values, any to null-able), columns matched by name. Takes `batch` on success.
  *  GHEE_SCHEMA names the column, both types, and the first row that would change. */
 ghee_status ghee_batch_cast(ghee_batch *batch, ghee_schema *schema, ghee_batch *out, ghee_error *err);
+/** `rows` rows of zeros, empty texts and empty lists, none null. For padding. */
+ghee_status ghee_batch_zeros(ghee_schema *schema, int64_t rows, ghee_batch *out, ghee_error *err);
 /** Equal row for row (values and nulls; not layout). For tests. */
 bool ghee_batch_equal(const ghee_batch *a, const ghee_batch *b);
 
