@@ -148,16 +148,21 @@ static ghee_status configure(ghee_ledger_database *of, ghee_error *err) {
   return run_text(of, "PRAGMA synchronous = FULL; PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF", "set up the writing", err);
 }
 
-static ghee_status check(ghee_ledger_database *of, ghee_error *err) {
+/* Before anything is written, so that a file that is not ours stays as it is. */
+static ghee_status check_owner(ghee_ledger_database *of, ghee_error *err) {
   int64_t application, version;
-  char found[512];
   GHEE_TRY(ask_number(of, "PRAGMA application_id", &application, err));
   GHEE_TRY(ask_number(of, "PRAGMA user_version", &version, err));
   if (application != APPLICATION) return ghee_error_set(err, GHEE_CORRUPT, "%s is not a ledger of ghee", of->path);
   if (version > VERSION) return ghee_error_set(err, GHEE_UNSUPPORTED, "the ledger %s was written by a newer ghee; resume the job with that one", of->path);
-  GHEE_TRY(ask(of, "PRAGMA quick_check(1)", found, sizeof found, err));
-  if (strcmp(found, "ok") != 0) return ghee_error_set(err, GHEE_CORRUPT, "the ledger %s is damaged: %s%s", of->path, found, advice(GHEE_CORRUPT));
   return GHEE_OK;
+}
+
+static ghee_status check_content(ghee_ledger_database *of, ghee_error *err) {
+  char found[512];
+  GHEE_TRY(ask(of, "PRAGMA quick_check(1)", found, sizeof found, err));
+  if (strcmp(found, "ok") == 0) return GHEE_OK;
+  return ghee_error_set(err, GHEE_CORRUPT, "the ledger %s is damaged: %s%s", of->path, found, advice(GHEE_CORRUPT));
 }
 
 ghee_status ghee_ledger_database_init(ghee_ledger_database *of, const char *path, ghee_error *err) {
@@ -170,9 +175,9 @@ ghee_status ghee_ledger_database_init(ghee_ledger_database *of, const char *path
   sqlite3_busy_timeout(of->sqlite, BUSY_MS);
   int64_t objects;
   GHEE_TRY(ask_number(of, "SELECT count(*) FROM sqlite_master", &objects, err));
+  if (objects > 0) GHEE_TRY(check_owner(of, err));
   GHEE_TRY(configure(of, err));
-  if (objects == 0) GHEE_TRY(run_text(of, tables, "make tables", err));
-  GHEE_TRY(check(of, err));
+  GHEE_TRY(objects > 0 ? check_content(of, err) : run_text(of, tables, "make tables", err));
   for (int i = 0; i < GHEE_SQL_COUNT; i++)
     if (sqlite3_prepare_v3(of->sqlite, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &of->statements[i], NULL) != SQLITE_OK)
       return ghee_ledger_database_fail(of, "prepare a statement", err);

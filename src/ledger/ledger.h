@@ -16,7 +16,8 @@ typedef enum ghee_job_state {
   GHEE_JOB_RUNNING = 0, GHEE_JOB_PUBLISHING = 1, GHEE_JOB_DONE = 2, GHEE_JOB_FAILED = 3, GHEE_JOB_CANCELED = 4
 } ghee_job_state;
 
-/** Opens or creates. GHEE_CORRUPT, GHEE_BUSY, GHEE_NO_SPACE. out gives: ghee_ledger_close. */
+/** Opens or creates, and checks the whole file. GHEE_CORRUPT, GHEE_BUSY, GHEE_NO_SPACE. One process at a time: the caller's lock sees to
+ *  it. out gives: ghee_ledger_close. */
 ghee_status ghee_ledger_open(const char *path, ghee_ledger **out, ghee_error *err);
 /** Commits what is queued, then closes. */
 void ghee_ledger_close(ghee_ledger *ledger);
@@ -51,10 +52,12 @@ typedef struct ghee_ledger_file {
 ghee_status ghee_ledger_commit_files(ghee_ledger *ledger, const ghee_ledger_file *files, size_t n, uint64_t ticket, ghee_error *err);
 /** Chunks that are done without a file of their own (all rows dropped). Queued likewise. */
 ghee_status ghee_ledger_commit_chunks(ghee_ledger *ledger, const uint32_t *chunks, size_t n, uint64_t ticket, ghee_error *err);
-/** A result of a queued write. GHEE_AGAIN: none. err->status says how it went. Blocks: no. */
+/** A result of a queued write, in the order of queueing: GHEE_OK, and err->status (err is needed) says how the write went.
+ *  GHEE_AGAIN: none.  Thread: any.  Blocks: no. */
 ghee_status ghee_ledger_next(ghee_ledger *ledger, uint64_t *ticket, ghee_error *err);
 
-/** Walks what is recorded (before or between commits; not concurrently with queued writes). Blocks: yes. */
+/** Walks what is recorded (before or between commits; not concurrently with queued writes), in order of number and name. `each` may
+ *  queue commits, and must call nothing else of the ledger. Blocks: yes. */
 ghee_status ghee_ledger_each_chunk(ghee_ledger *ledger, void (*each)(void *user, uint32_t chunk), void *user, ghee_error *err);
 ghee_status ghee_ledger_each_file(ghee_ledger *ledger, ghee_status (*each)(void *user, const ghee_ledger_file *file, ghee_error *err),
                                   void *user, ghee_error *err); /* chunks are not filled */
