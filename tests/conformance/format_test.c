@@ -339,12 +339,12 @@ static void a_full_sink_fails_the_writer(void **state) {
   FOR_EACH_BACKEND {
     ghee_sink sink = {&full_ops, 0, "full"};
     ghee_writer *writer;
-    ghee_error err = {0};
+    ghee_error why = {0};
     SAMPLE_OK(ops->create(&sink, schema, NULL, &writer, err));
-    ghee_status status = ops->write(writer, &table, &err);
-    if (status == GHEE_OK) status = ops->finish(writer, &err);
+    ghee_status status = ops->write(writer, &table, &why);
+    if (status == GHEE_OK) status = ops->finish(writer, &why);
     assert_int_equal(status, GHEE_NO_SPACE);
-    assert_string_equal(err.message, "the disk is full");
+    assert_string_equal(why.message, "the disk is full");
     uint64_t before = sink.written_bytes;
     ops->abandon(writer);
     assert_int_equal(sink.written_bytes, before);
@@ -383,11 +383,11 @@ static void parts_stop_when_told(void **state) {
   FOR_EACH_BACKEND {
     ghee_read_options how = options();
     sample_file in;
-    ghee_error err = {0};
+    ghee_error why = {0};
     int calls = 0;
     SAMPLE_OK(sample_open(ops, bytes.data, bytes.size, &how, &in, err));
-    assert_int_equal(ops->parts(in.file, of->part_bytes, stop_at_once, &calls, &err), GHEE_CANCELED);
-    assert_string_equal(err.message, "enough");
+    assert_int_equal(ops->parts(in.file, of->part_bytes, stop_at_once, &calls, &why), GHEE_CANCELED);
+    assert_string_equal(why.message, "enough");
     assert_int_equal(calls, 1);
     sample_close(&in);
   }

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "format/types_sample.h"
+
+#include <stdio.h>
+
+#include "format/shim.h"
+
+static void every_type_comes_back_or_is_refused(void **state) {
+  (void)state;
+  sample_check_types(&ghee_parquet_ops, false, "interval_month_day_nano", "");
+}
+
+static const sample_type wide[] = {
+    {"a", "l", false, NULL, 0, NULL}, {"b", "g", true, NULL, 0, NULL}, {"c", "u", true, NULL, 0, NULL},
+    {"d", "l", false, NULL, 0, NULL}, {"e", "g", true, NULL, 0, NULL}, {"f", "u", true, NULL, 0, NULL},
+};
+
+/* A source that counts what is asked of it. */
+typedef struct counting_source {
+  ghee_source base;
+  const ghee_buffer *bytes;
+  int reads;
+  uint64_t bytes_read;
+} counting_source;
+
+static ghee_status counting_read(ghee_source *base, uint64_t offset, size_t size, void *into, ghee_error *err) {
+  (void)err;
+  counting_source *source = (counting_source *)base;
+  assert_true(offset + size <= source->bytes->size);
+  memcpy(into, source->bytes->data + offset, size);
+  source->reads++;
+  source->bytes_read += size;
+  return GHEE_OK;
+}
+
+static const struct ghee_source_ops counting_ops = {.read = counting_read};
+
+static void write_wide(int64_t rows, int64_t group_rows, const char *codec, ghee_buffer *out) {
+  ghee_schema *schema = sample_schema(wide, 6);
+  ghee_batch batch;
+  sample_batch(schema, wide, 6, rows, 5, &batch);
+  ghee_write_options how = {.row_group_rows = group_rows, .codec = codec};
+  SAMPLE_OK(sample_write(&ghee_parquet_ops, schema, &batch, 1, &how, out, err));
+  ghee_batch_release(&batch);
+  ghee_schema_unref(schema);
+}
+
+static void column_chunks_are_fetched_whole(void **state) {
+  (void)state;
+  ghee_buffer bytes = {0};
+  write_wide(200000, 50000, "none", &bytes);
+  counting_source source = {.base = {&counting_ops, bytes.size, "counted"}, .bytes = &bytes};
+  const char *names[] = {"a", "e"};
+  ghee_read_options how = {.columns = names, .n_columns = 2};
+  ghee_file *file;
+  SAMPLE_OK(ghee_parquet_ops.open(&source.base, &how, &file, err));
+  assert_true(source.reads <= 3);
+  sample_parts parts = {.count = 0};
+  SAMPLE_OK(ghee_parquet_ops.parts(file, 0, sample_each, &parts, err));
+  assert_int_equal(parts.count, 4);
+  source.reads = 0;
+  source.bytes_read = 0;
+  uint64_t wanted = 0;
+  for (int i = 0; i < 4; i++) {
+    ghee_batch batches[16];
+    size_t n = 0;
+    SAMPLE_OK(sample_read(file, &parts.items[i], 0, 8192, batches, &n, err));
+    for (size_t k = 0; k < n; k++) ghee_batch_release(&batches[k]);
+    wanted += parts.items[i].size_bytes;
+  }
+  assert_true(source.reads <= 2 * 4); /* at most one for each chunk */
+  assert_true(source.bytes_read >= wanted);
+  assert_true(wanted < bytes.size / 2); /* the other four columns stay where they are, but for small gaps */
+  ghee_parquet_ops.close(file);
+  ghee_buffer_fini(&bytes);
+}
+
+static void every_codec_is_read_back(void **state) {
+  (void)state;
+  static const char *const codecs[] = {"zstd", "snappy", "lz4", "gzip", "none"};
+  size_t plain = 0;
+  for (int i = 4; i >= 0; i--) {
+    ghee_buffer bytes = {0};
+    write_wide(20000, 0, codecs[i], &bytes);
+    if (i == 4) plain = bytes.size;
+    else assert_true(bytes.size < plain);
+    sample_file in;
+    int64_t rows;
+    SAMPLE_OK(sample_open(&ghee_parquet_ops, bytes.data, bytes.size, NULL, &in, err));
+    SAMPLE_OK(sample_read_all(in.file, 0, 8192, NULL, &rows, err));
+    assert_int_equal(rows, 20000);
+    sample_close(&in);
+    ghee_buffer_fini(&bytes);
+  }
+}
+
+static void estimates_are_near_the_truth(void **state) {
+  (void)state;
+  ghee_buffer bytes = {0};
+  write_wide(100000, 0, NULL, &bytes);
+  sample_file in;
+  sample_parts parts = {.count = 0};
+  ghee_batch got = {0};
+  int64_t rows;
+  SAMPLE_OK(sample_open(&ghee_parquet_ops, bytes.data, bytes.size, NULL, &in, err));
+  SAMPLE_OK(ghee_parquet_ops.parts(in.file, 0, sample_each, &parts, err));
+  SAMPLE_OK(sample_read_all(in.file, 0, 8192, &got, &rows, err));
+  assert_int_equal(parts.items[0].rows, 100000);
+  uint64_t truth = ghee_batch_bytes(&got);
+  assert_in_range(parts.items[0].memory_bytes, truth / 2, truth * 2);
+  ghee_batch_release(&got);
+  sample_close(&in);
+  ghee_buffer_fini(&bytes);
+}
+
+static void a_projection_may_be_empty(void **state) {
+  (void)state;
+  ghee_buffer bytes = {0};
+  write_wide(1000, 0, NULL, &bytes);
+  const char *none[] = {NULL};
+  ghee_read_options how = {.columns = none, .n_columns = 0};
+  sample_file in;
+  int64_t rows;
+  SAMPLE_OK(sample_open(&ghee_parquet_ops, bytes.data, bytes.size, &how, &in, err));
+  assert_int_equal(ghee_schema_columns(ghee_parquet_ops.schema(in.file)), 0);
+  SAMPLE_OK(sample_read_all(in.file, 0, 8192, NULL, &rows, err));
+  assert_int_equal(rows, 1000);
+  sample_close(&in);
+  ghee_buffer_fini(&bytes);
+}
+
+static void a_part_that_is_not_there_is_refused(void **state) {
+  (void)state;
+  ghee_buffer bytes = {0};
+  write_wide(10, 0, NULL, &bytes);
+  sample_file in;
+  SAMPLE_OK(sample_open(&ghee_parquet_ops, bytes.data, bytes.size, NULL, &in, err));
+  ghee_part part = {.index = 7};
+  ghee_rows *rows;
+  ghee_error why = {0};
+  assert_int_equal(ghee_parquet_ops.read(in.file, &part, 0, &rows, &why), GHEE_INVALID);
+  assert_non_null(strstr(why.message, "row group 7"));
+  sample_close(&in);
+  ghee_buffer_fini(&bytes);
+}
+
+static void a_batch_of_another_shape_is_refused(void **state) {
+  (void)state;
+  ghee_schema *schema = sample_schema(wide, 6);
+  ghee_buffer out = {0};
+  ghee_sink *sink;
+  ghee_writer *writer;
+  ghee_error why = {0};
+  SAMPLE_OK(ghee_sink_to_buffer(&out, "sample", &sink, err));
+  SAMPLE_OK(ghee_parquet_ops.create(sink, schema, NULL, &writer, err));
+  ghee_schema *other = sample_schema(wide, 2);
+  ghee_batch batch;
+  sample_batch(other, wide, 2, 10, 1, &batch);
+  assert_int_not_equal(ghee_parquet_ops.write(writer, &batch, &why), GHEE_OK);
+  assert_non_null(strstr(why.message, "sample"));
+  ghee_parquet_ops.abandon(writer);
+  sink->ops->close(sink);
+  ghee_batch_release(&batch);
+  ghee_schema_unref(other);
+  ghee_schema_unref(schema);
+  ghee_buffer_fini(&out);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_type_comes_back_or_is_refused),
+      cmocka_unit_test(column_chunks_are_fetched_whole),
+      cmocka_unit_test(every_codec_is_read_back),
+      cmocka_unit_test(estimates_are_near_the_truth),
+      cmocka_unit_test(a_projection_may_be_empty),
+      cmocka_unit_test(a_part_that_is_not_there_is_refused),
+      cmocka_unit_test(a_batch_of_another_shape_is_refused),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
