@@ -4,7 +4,9 @@
 #include "ledger/database.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 
@@ -80,9 +82,11 @@ static const char *advice(ghee_status status) {
 
 ghee_status ghee_ledger_database_fail(ghee_ledger_database *of, const char *doing, ghee_error *err) {
   if (!of->sqlite) return ghee_error_no_memory(err, "opening the ledger");
-  int code = sqlite3_extended_errcode(of->sqlite), reason = sqlite3_system_errno(of->sqlite);
-  ghee_status status = status_of(code, reason);
+  int reason = errno; /* SQLite does not keep the reason of every failed write */
+  int code = sqlite3_extended_errcode(of->sqlite);
+  if (sqlite3_system_errno(of->sqlite)) reason = sqlite3_system_errno(of->sqlite);
   if ((code & 0xff) != SQLITE_CANTOPEN && (code & 0xff) != SQLITE_IOERR) reason = 0;
+  ghee_status status = status_of(code, reason);
   return ghee_error_set(err, status, "cannot %s in the ledger %s: %s%s%s%s", doing, of->path, sqlite3_errmsg(of->sqlite), reason ? ": " : "",
                         reason ? strerror(reason) : "", advice(status));
 }
@@ -97,6 +101,7 @@ sqlite3_stmt *ghee_ledger_database_use(ghee_ledger_database *of, ghee_ledger_sql
 }
 
 ghee_status ghee_ledger_database_row(ghee_ledger_database *of, ghee_ledger_sql which, const char *doing, ghee_error *err) {
+  errno = 0;
   int code = sqlite3_step(of->statements[which]);
   if (code == SQLITE_ROW) return GHEE_OK;
   ghee_status status = code == SQLITE_DONE ? GHEE_NOT_FOUND : ghee_ledger_database_fail(of, doing, err);
@@ -113,6 +118,7 @@ ghee_status ghee_ledger_database_run(ghee_ledger_database *of, ghee_ledger_sql w
 /* ---- opening ---- */
 
 static ghee_status run_text(ghee_ledger_database *of, const char *sql, const char *doing, ghee_error *err) {
+  errno = 0;
   return sqlite3_exec(of->sqlite, sql, NULL, NULL, NULL) == SQLITE_OK ? GHEE_OK : ghee_ledger_database_fail(of, doing, err);
 }
 
@@ -121,6 +127,7 @@ static ghee_status ask(ghee_ledger_database *of, const char *sql, char *out, siz
   sqlite3_stmt *statement = NULL;
   ghee_status status = GHEE_OK;
   out[0] = 0;
+  errno = 0;
   int code = sqlite3_prepare_v2(of->sqlite, sql, -1, &statement, NULL);
   if (code == SQLITE_OK) code = sqlite3_step(statement);
   if (code != SQLITE_ROW && code != SQLITE_DONE) status = ghee_ledger_database_fail(of, "read", err);
@@ -165,12 +172,22 @@ static ghee_status check_content(ghee_ledger_database *of, ghee_error *err) {
   return ghee_error_set(err, GHEE_CORRUPT, "the ledger %s is damaged: %s%s", of->path, found, advice(GHEE_CORRUPT));
 }
 
+/* SQLite tries again for reading only, and keeps the reason why that failed. */
+static ghee_status explain_open(ghee_ledger_database *of, ghee_error *err) {
+  int fd = open(of->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (fd < 0) return ghee_error_set_errno(err, errno, "cannot open the ledger %s", of->path);
+  close(fd);
+  return ghee_ledger_database_fail(of, "open", err);
+}
+
 ghee_status ghee_ledger_database_init(ghee_ledger_database *of, const char *path, ghee_error *err) {
   *of = (ghee_ledger_database){.path = ghee_strdup(path)};
   if (!of->path) return ghee_error_no_memory(err, "opening the ledger");
   if (!*path) return ghee_error_set(err, GHEE_INVALID, "the path of the ledger is empty");
-  if (sqlite3_open_v2(path, &of->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-    return ghee_ledger_database_fail(of, "open", err);
+  errno = 0;
+  int code = sqlite3_open_v2(path, &of->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+  if (code == SQLITE_CANTOPEN) return explain_open(of, err);
+  if (code != SQLITE_OK) return ghee_ledger_database_fail(of, "open", err);
   sqlite3_extended_result_codes(of->sqlite, 1);
   sqlite3_busy_timeout(of->sqlite, BUSY_MS);
   int64_t objects;
