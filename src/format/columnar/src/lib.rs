@@ -3,6 +3,7 @@
 mod csv_file;
 mod fail;
 mod file;
+mod footer;
 mod ipc_file;
 mod jsonl_file;
 mod parquet_file;

@@ -7,10 +7,12 @@ use arrow_schema::SchemaRef;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::ProjectionMask;
 use parquet::basic::Type;
+use parquet::file::reader::ChunkReader;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetStatisticsPolicy, RowGroupMetaData};
 
 use crate::fail::{fail, Fail, Outcome, CORRUPT, INVALID, UNSUPPORTED};
 use crate::file::{Batches, File, Part, ReadOptions};
+use crate::footer;
 use crate::source::{Pieces, Source};
 use crate::types;
 
@@ -29,20 +31,36 @@ pub struct ParquetFile {
     batch_rows: usize,
 }
 
-fn check_magic(source: &Source) -> Outcome<()> {
-    if source.size() < 12 {
-        return fail(CORRUPT, format!("its {} bytes are too few for a Parquet file", source.size()));
+/// Bytes of the footer, which stands before its length and the magic bytes at the end.
+fn footer_len(tail: &Pieces, size: u64) -> Outcome<usize> {
+    let end = tail.get_bytes(size - 8, 8)?;
+    match &end[4..] {
+        b"PAR1" => {}
+        b"PARE" => return fail(UNSUPPORTED, "its footer is encrypted"),
+        _ => return fail(CORRUPT, "not a Parquet file, or truncated: it does not end in PAR1"),
     }
-    match &source.read(source.size() - 4, 4)?[..] {
-        b"PAR1" => Ok(()),
-        b"PARE" => fail(UNSUPPORTED, "its footer is encrypted"),
-        _ => fail(CORRUPT, "not a Parquet file, or truncated: it does not end in PAR1"),
+    let len = u32::from_le_bytes([end[0], end[1], end[2], end[3]]);
+    if u64::from(len) > size - 12 {
+        return fail(CORRUPT, format!("its footer claims {len} of its {size} bytes: truncated or damaged"));
     }
+    Ok(len as usize)
 }
 
 fn load(source: &Arc<Source>) -> Outcome<ArrowReaderMetadata> {
+    let size = source.size();
+    if size < 12 {
+        return fail(CORRUPT, format!("its {size} bytes are too few for a Parquet file"));
+    }
+    let mut tail = Pieces::tail(source.clone(), TAIL_BYTES)?;
+    let len = footer_len(&tail, size)?;
+    if len + 8 > TAIL_BYTES {
+        tail = Pieces::tail(source.clone(), len + 8)?;
+    }
+    let footer = tail.get_bytes(size - 8 - len as u64, len)?;
+    if footer::depth(&footer).is_some_and(|depth| depth > footer::MAX_DEPTH) {
+        return fail(CORRUPT, "its schema is nested more than 128 deep");
+    }
     let options = ArrowReaderOptions::new().with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
-    let tail = Pieces::tail(source.clone(), TAIL_BYTES)?;
     let meta = ArrowReaderMetadata::load(&tail, options.clone()).map_err(|e| Fail::from(e).before("its footer"))?;
     types::refuse_unions(meta.schema())?;
     let plain = types::map_schema(meta.schema(), &types::plain);
@@ -54,7 +72,6 @@ fn load(source: &Arc<Source>) -> Outcome<ArrowReaderMetadata> {
 
 impl ParquetFile {
     pub fn open(source: Arc<Source>, options: &ReadOptions) -> Outcome<ParquetFile> {
-        check_magic(&source)?;
         let meta = load(&source)?;
         let wanted = types::indices_of(meta.schema(), options.columns.as_deref())?;
         let mask = ProjectionMask::roots(meta.parquet_schema(), wanted.iter().copied());

@@ -85,6 +85,46 @@ impl Lines {
     }
 }
 
+/// How deep JSON values are nested. The crate puts an unexpected value into its message by recursion, so depth must be bounded
+/// before it sees it.
+#[derive(Default)]
+struct Nesting {
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+/// What the JSON parser that reads the head allows as well.
+const MAX_NESTING: usize = 128;
+
+impl Nesting {
+    /// Counts over `data`; the place of the bracket that goes too deep, if there is one.
+    fn too_deep(&mut self, data: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while at < data.len() {
+            if self.escaped {
+                self.escaped = false;
+            } else if self.in_string {
+                at += memchr2(b'"', b'\\', &data[at..])?;
+                self.escaped = data[at] == b'\\';
+                self.in_string = self.escaped;
+            } else {
+                match data[at] {
+                    b'"' => self.in_string = true,
+                    b'[' | b'{' => self.depth += 1,
+                    b']' | b'}' => self.depth = self.depth.saturating_sub(1),
+                    _ => {}
+                }
+                if self.depth > MAX_NESTING {
+                    return Some(at);
+                }
+            }
+            at += 1;
+        }
+        None
+    }
+}
+
 /// The start of a text file: what inference sees.
 pub struct Head {
     data: Vec<u8>,
@@ -198,7 +238,10 @@ pub struct TextRows {
     decoder: Box<dyn Decode>,
     /// Follows the text beside the decoder, which takes an open quote at the end of the file for a closed one.
     lines: Lines,
+    nesting: Nesting,
     line_at: u64,
+    /// The text is bad behind `chunk`, in the row that begins here.
+    bad: Option<(u64, &'static str)>,
     chunk: Vec<u8>,
     /// Of the next byte in `chunk` that the decoder has not seen.
     at: usize,
@@ -220,31 +263,37 @@ impl TextRows {
         }
         let (decoder, drop_rows) = dialect.decoder(batch_rows, skip)?;
         let (read, batch_at, skipping) = (part.offset, part.offset, skip - drop_rows);
-        let (lines, line_at, chunk) = (Lines::new(dialect.quoting()), part.offset, Vec::new());
+        let (lines, line_at, bad) = (Lines::new(dialect.quoting()), part.offset, None);
+        let (nesting, chunk) = (Nesting::default(), Vec::new());
         Ok(TextRows {
-            dialect, source, decoder, lines, line_at, chunk, at: 0, read, end, batch_at, skipping, drop_rows, over: false,
+            dialect, source, decoder, lines, nesting, line_at, bad, chunk, at: 0, read, end, batch_at, skipping, drop_rows, over: false,
         })
     }
 
-    /// Brings the next piece of the part.
+    /// Brings the next piece of the part, up to where its text is bad.
     fn advance(&mut self) -> Outcome<()> {
+        if let Some((_, why)) = self.bad {
+            return fail(CORRUPT, why);
+        }
         let len = (self.end - self.read).min(CHUNK_BYTES as u64) as usize;
         self.chunk.clear();
         self.at = 0;
         self.source.read_more(self.read, len, &mut self.chunk)?;
-        if self.dialect.quoting().is_some() {
-            let mut done = 0;
-            while let Some(n) = self.lines.next(&self.chunk[done..]) {
-                done += n;
-                self.line_at = self.read + done as u64;
-            }
+        let deep = if self.dialect.quoting().is_none() { self.nesting.too_deep(&self.chunk) } else { None };
+        self.chunk.truncate(deep.unwrap_or(len));
+        let mut done = 0;
+        while let Some(n) = self.lines.next(&self.chunk[done..]) {
+            done += n;
+            self.line_at = self.read + done as u64;
         }
-        self.read += len as u64;
+        self.read += self.chunk.len() as u64;
+        if deep.is_some() {
+            self.bad = Some((self.line_at, "its values are nested more than 128 deep"));
+        }
         if len == 0 && self.lines.quoted() {
-            self.batch_at = self.line_at;
-            return fail(CORRUPT, "a quoted field is not closed up to the end of the file");
+            self.bad = Some((self.line_at, "a quoted field is not closed up to the end of the file"));
         }
-        Ok(())
+        if self.chunk.is_empty() && self.bad.is_some() { self.advance() } else { Ok(()) }
     }
 
     /// Feeds the decoder until a batch is full or the part ends.
@@ -301,8 +350,10 @@ impl TextRows {
         if failed.status == LIMIT {
             return failed;
         }
-        if self.lines.quoted() && self.read == self.end {
-            return self.place_in_words(self.batch_at, failed);
+        if let Some((at, why)) = self.bad {
+            if failed.text == why {
+                return self.place_in_words(at, failed);
+            }
         }
         let mut at = self.batch_at;
         for row in 0usize.. {
@@ -382,7 +433,7 @@ pub fn line_of(source: &Source, at: u64) -> Option<u64> {
 /// The crate's words without its own prefix and line count, which starts at the batch.
 pub fn reason(text: &str) -> String {
     let text = ["Csv error: ", "CSV error: ", "Json error: ", "CSV parse error: "].iter().fold(text, |t, p| t.strip_prefix(p).unwrap_or(t));
-    let cut = [(r" for line \d+ and", " in"), (r" for line \d+,", ":"), (r" (for column \d+ )?at line \d+( column \d+)?", "")];
+    let cut = [(r"^record \d+ \(line \d+, field: \d+, byte: \d+\): ", ""), (r" for line \d+ and", " in"), (r" for line \d+,", ":"), (r" (for column \d+ )?at line \d+( column \d+)?", "")];
     let mut text = text.to_string();
     for (pattern, instead) in cut {
         if let Ok(pattern) = Regex::new(pattern) {
