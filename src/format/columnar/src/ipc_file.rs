@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::{read_footer_length, FileDecoder};
-use arrow_ipc::{root_as_footer, root_as_message, Block};
+use arrow_ipc::{root_as_footer, root_as_message, Block, Message};
 use arrow_schema::SchemaRef;
 
 use crate::fail::{fail, Fail, Outcome, CORRUPT, INVALID, UNSUPPORTED};
@@ -16,6 +16,10 @@ use crate::types;
 
 /// One read gets the footer of most files.
 const TAIL_BYTES: usize = 64 << 10;
+/// zstd packs at most a block of 128 KiB into three bytes.
+const MOST_RATIO: usize = 64 << 10;
+/// Guessed for the memory of a compressed part.
+const USUAL_RATIO: u64 = 3;
 
 pub struct IpcFile {
     decoder: Arc<FileDecoder>,
@@ -77,6 +81,40 @@ fn range_of(block: &Block, source: &Source) -> Outcome<(u64, usize)> {
     fail(CORRUPT, format!("its footer names a block at {} outside of its {size} bytes", block.offset()))
 }
 
+/// The message in front of a block's body.
+fn message_of(block: &[u8]) -> Outcome<Message<'_>> {
+    let skip = if block.starts_with(&[0xff, 0xff, 0xff, 0xff]) { 8 } else { 4 };
+    root_as_message(&block[skip..]).map_err(|e| Fail { status: CORRUPT, text: format!("the head of a block: {e}") })
+}
+
+/// A compressed buffer begins with the length that it claims to have unpacked, and the crate reserves that much without
+/// asking: what no codec could reach, or memory cannot hold, is refused here.
+fn check_claims(data: &[u8], body_at: usize, batch: &arrow_ipc::RecordBatch) -> Outcome<()> {
+    if batch.compression().is_none() {
+        return Ok(());
+    }
+    for buffer in batch.buffers().iter().flatten() {
+        let (at, len) = (usize::try_from(buffer.offset()), usize::try_from(buffer.length()));
+        let place = at.ok().and_then(|at| at.checked_add(body_at)).unwrap_or(usize::MAX);
+        let Some(claim) = data.get(place..).and_then(|d| d.first_chunk::<8>()) else { continue };
+        let claim = i64::from_le_bytes(*claim);
+        let most = len.unwrap_or(0).saturating_mul(MOST_RATIO) as i64;
+        if claim > most || claim > 0 && Vec::<u8>::new().try_reserve_exact(claim as usize).is_err() {
+            return fail(CORRUPT, format!("a compressed buffer claims to hold {claim} bytes"));
+        }
+    }
+    Ok(())
+}
+
+fn checked<'a>(buffer: &'a Buffer, block: &Block) -> Outcome<&'a Buffer> {
+    let message = message_of(buffer)?;
+    let batch = message.header_as_record_batch().or_else(|| message.header_as_dictionary_batch().and_then(|d| d.data()));
+    if let Some(batch) = batch {
+        check_claims(buffer, block.metaDataLength() as usize, &batch)?;
+    }
+    Ok(buffer)
+}
+
 impl IpcFile {
     pub fn open(source: Arc<Source>, options: &ReadOptions) -> Outcome<IpcFile> {
         check_magic(&source)?;
@@ -93,21 +131,22 @@ impl IpcFile {
         let schema = Arc::new(types::map_schema(&in_file, &types::plain).project(&wanted)?);
         let mut decoder = FileDecoder::new(in_file, footer.version()).with_projection(wanted);
         for block in footer.dictionaries().iter().flatten() {
-            decoder.read_dictionary(block, &read_block(&source, block)?).map_err(|e| Fail::from(e).before("a dictionary"))?;
+            let buffer = read_block(&source, block)?;
+            decoder.read_dictionary(block, checked(&buffer, block)?).map_err(|e| Fail::from(e).before("a dictionary"))?;
         }
         let blocks = footer.recordBatches().map(|all| all.iter().copied().collect()).unwrap_or_default();
         Ok(IpcFile { decoder: Arc::new(decoder), blocks, schema, batch_rows: options.batch_rows })
     }
 
-    fn rows_of(&self, block: &Block, source: &Source) -> Outcome<i64> {
-        let (at, _) = range_of(block, source)?;
-        let head = source.read(at, block.metaDataLength() as usize)?;
-        let skip = if head.starts_with(&[0xff, 0xff, 0xff, 0xff]) { 8 } else { 4 };
-        let message = root_as_message(&head[skip..]).ok().and_then(|m| m.header_as_record_batch().map(|b| b.length()));
-        match message {
-            Some(rows) if rows >= 0 => Ok(rows),
-            _ => fail(CORRUPT, format!("the block at {at} is no record batch")),
-        }
+    fn part(&self, index: usize, block: &Block, source: &Source) -> Outcome<Part> {
+        let (offset, len) = range_of(block, source)?;
+        let head = source.read(offset, block.metaDataLength() as usize)?;
+        let Some(batch) = message_of(&head)?.header_as_record_batch().filter(|batch| batch.length() >= 0) else {
+            return fail(CORRUPT, format!("the block at {offset} is no record batch"));
+        };
+        let size_bytes = len as u64;
+        let memory_bytes = size_bytes.saturating_mul(if batch.compression().is_some() { USUAL_RATIO } else { 1 });
+        Ok(Part { index: index as u32, offset, size_bytes, rows: batch.length(), memory_bytes })
     }
 }
 
@@ -118,11 +157,9 @@ impl File for IpcFile {
 
     fn parts(&self, source: &Source, _: u64, each: &mut dyn FnMut(Part) -> Outcome<()>) -> Outcome<()> {
         for (index, block) in self.blocks.iter().enumerate() {
-            let (offset, len) = range_of(block, source)?;
-            let rows = self.rows_of(block, source)?;
-            let size_bytes = len as u64;
-            if rows > 0 {
-                each(Part { index: index as u32, offset, size_bytes, rows, memory_bytes: size_bytes })?;
+            let part = self.part(index, block, source)?;
+            if part.rows > 0 {
+                each(part)?;
             }
         }
         Ok(())
@@ -134,7 +171,7 @@ impl File for IpcFile {
         };
         let buffer = read_block(&source, block)?;
         let what = format!("record batch {}", part.index);
-        let batch = self.decoder.read_record_batch(block, &buffer).map_err(|e| Fail::from(e).before(&what))?;
+        let batch = self.decoder.read_record_batch(block, checked(&buffer, block)?).map_err(|e| Fail::from(e).before(&what))?;
         let Some(batch) = batch else {
             return fail(CORRUPT, format!("{what}: its block holds none"));
         };
