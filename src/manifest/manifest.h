@@ -3,6 +3,7 @@
 #ifndef GHEE_MANIFEST_MANIFEST_H
 #define GHEE_MANIFEST_MANIFEST_H
 
+#include "base/buffer.h"
 #include "storage/object_store.h"
 
 typedef struct ghee_manifest_file {
@@ -29,17 +30,17 @@ ghee_status ghee_manifest_decode(const char *json, size_t size_bytes, ghee_manif
 /** Reads `uri`/_manifest.json. GHEE_NOT_FOUND. */
 ghee_status ghee_manifest_read(ghee_object_store *store, const char *uri, ghee_manifest *out, ghee_error *err);
 
-/** Writes manifest and `_SUCCESS` into the staging folder and publishes it to `uri`. Idempotent. In append mode the files of the manifest that is
- *  there already are kept in the new one. */
+/** Writes manifest and `_SUCCESS` into the staging folder and publishes it to `uri`. Idempotent; `job` (needed, unique to the run) tells a
+ *  second call that the first got through. In append mode the files of the manifest that is there already are kept in the new one. */
 ghee_status ghee_manifest_publish(ghee_object_store *store, const char *staging, const char *uri, ghee_publish_mode mode,
                                   const ghee_manifest *manifest, ghee_error *err);
 
 /** Re-reads every file of the manifest: size and checksum; names what is missing, changed, or there but not in the manifest.
- *  GHEE_CORRUPT with all findings (one a line). `progress` may be NULL. */
+ *  GHEE_CORRUPT with all findings (one a line; those that a message cannot hold are counted). `progress` and `out` may be NULL. */
 ghee_status ghee_manifest_verify(ghee_object_store *store, const char *uri, void (*progress)(void *user, size_t done, size_t all),
                                  void *user, ghee_manifest *out, ghee_error *err);
 
-/** A sink that passes bytes on to `inner` and sums them: checksum text is valid after finish. out takes inner. */
+/** A sink that passes bytes on to `inner` and sums them: checksum text is valid after finish, "" before. out takes inner (on success). */
 ghee_status ghee_checksum_sink(ghee_sink *inner, ghee_sink **out, ghee_error *err);
 const char *ghee_checksum_sink_text(const ghee_sink *sink);
 

@@ -47,16 +47,6 @@ static bool is_last(const char *name) {
   return (slash ? slash[1] : name[0]) == '_';
 }
 
-static ghee_status check_name(const char *name, ghee_error *err) {
-  bool good = *name;
-  for (const char *at = name; good && *at;) {
-    size_t n = strcspn(at, "/");
-    good = n > 0 && strncmp(at, "..", n > 2 ? n : 2) != 0 && !(n == 1 && *at == '.') && !(at[n] == '/' && !at[n + 1]);
-    at += n + (at[n] == '/');
-  }
-  return good ? GHEE_OK : ghee_error_set(err, GHEE_INVALID, "\"%s\" cannot be the name of an output file: a relative path without . and .. is needed", name);
-}
-
 /* Whether `folder` has a regular file `name`. */
 static ghee_status has_file(const char *folder, const char *name, bool *out, ghee_error *err) {
   char *path = ghee_path_join(folder, name);
@@ -313,7 +303,7 @@ static ghee_status is_empty(const publication *of, bool *out, ghee_error *err) {
 }
 
 static ghee_status publication_init(publication *of, const char *staging, const char *uri, ghee_error *err) {
-  for (size_t i = 0; i < of->n; i++) GHEE_TRY(check_name(of->names[i], err));
+  for (size_t i = 0; i < of->n; i++) GHEE_TRY(ghee_uri_check_name(of->names[i], err));
   GHEE_TRY(ghee_file_store_path(staging, &of->staging, err));
   GHEE_TRY(ghee_file_store_target(uri, &of->target, err));
   size_t length = strlen(of->target);

@@ -66,6 +66,8 @@ void ghee_object_store_close(ghee_object_store *store);
 void ghee_object_store_register(const struct ghee_object_store_ops *ops);
 /** `uri` with `name` below it. New string, NULL without memory. */
 char *ghee_uri_join(const char *uri, const char *name);
+/** A name below a URI that cannot lead out of it: relative, without empty parts, "." and "..". Else GHEE_INVALID. */
+ghee_status ghee_uri_check_name(const char *name, ghee_error *err);
 /** Canonical form: "file:" + absolute path without . and .. and double slashes; other schemes unchanged. */
 ghee_status ghee_uri_canonical(const char *uri, char **out, ghee_error *err);
 

@@ -23,6 +23,18 @@ char *ghee_uri_join(const char *uri, const char *name) {
   return ghee_asprintf(slash ? "%s%s" : "%s/%s", uri, name);
 }
 
+ghee_status ghee_uri_check_name(const char *name, ghee_error *err) {
+  const char *at = name;
+  for (bool more = true; more; at++) {
+    size_t n = strcspn(at, "/");
+    if (n == 0 || (n == 1 && at[0] == '.') || (n == 2 && at[0] == '.' && at[1] == '.'))
+      return ghee_error_set(err, GHEE_INVALID, "\"%s\" cannot be the name of an output file: a relative path without . and .. is needed", name);
+    at += n;
+    more = *at;
+  }
+  return GHEE_OK;
+}
+
 /* Removes ".", ".." and empty parts of an absolute path, in place. */
 static void clean(char *path) {
   char *to = path;

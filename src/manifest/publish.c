@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Publication with its manifest.
+ *
+ * Design notes: what a second call finds after a crash of the first
+ * - The output has a manifest of this job: the store was past the point of no return; the staging folder may hold the old output
+ *   by now, or nothing, so nothing is written there, and the store finishes.
+ * - Anything else: manifest and _SUCCESS are written (again) into the staging folder.
+ * _manifest.json stands before _SUCCESS in the list of names, and stores that move files one by one keep to that order. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "manifest/manifest.h"
+
+/* The manifest of an output, empty if it has none or not a good one. */
+static ghee_status read_present(ghee_object_store *store, const char *uri, bool must_be_good, ghee_manifest *out, ghee_error *err) {
+  ghee_status status = ghee_manifest_read(store, uri, out, err);
+  if (status == GHEE_NOT_FOUND) return GHEE_OK;
+  if (!must_be_good && (status == GHEE_CORRUPT || status == GHEE_UNSUPPORTED || status == GHEE_INVALID)) return GHEE_OK;
+  return status;
+}
+
+/* What was there and stays there, then what comes. */
+static ghee_status merge(const ghee_manifest *present, const ghee_manifest *manifest, ghee_manifest *out, ghee_error *err) {
+  out->created_ms = manifest->created_ms;
+  out->job = ghee_strdup(manifest->job);
+  out->format = ghee_strdup(manifest->format ? manifest->format : "");
+  if (!out->job || !out->format) return ghee_error_no_memory(err, "writing a manifest");
+  for (size_t i = 0; i < present->count; i++) {
+    const ghee_manifest_file *file = &present->files[i];
+    GHEE_TRY(ghee_manifest_add(out, file->name, file->rows, file->size_bytes, file->checksum, err));
+  }
+  for (size_t i = 0; i < manifest->count; i++) {
+    const ghee_manifest_file *file = &manifest->files[i];
+    GHEE_TRY(ghee_manifest_add(out, file->name, file->rows, file->size_bytes, file->checksum, err));
+  }
+  return GHEE_OK;
+}
+
+static ghee_status put(ghee_object_store *store, const char *folder, const char *name, const void *data, size_t size, ghee_error *err) {
+  char *uri = ghee_uri_join(folder, name);
+  if (!uri) return ghee_error_no_memory(err, "writing a manifest");
+  ghee_sink *sink;
+  ghee_status status = store->ops->write(store, uri, &sink, err);
+  ghee_free(uri);
+  GHEE_TRY(status);
+  if (size > 0) status = sink->ops->write(sink, data, size, err);
+  if (status == GHEE_OK) status = sink->ops->finish(sink, err);
+  sink->ops->close(sink);
+  return status;
+}
+
+static ghee_status write_both(ghee_object_store *store, const char *staging, const ghee_manifest *present, const ghee_manifest *manifest, ghee_error *err) {
+  ghee_manifest merged = {0};
+  ghee_buffer json = {0};
+  ghee_status status = merge(present, manifest, &merged, err);
+  if (status == GHEE_OK) status = ghee_manifest_encode(&merged, &json, err);
+  if (status != GHEE_OK && present->count > 0) ghee_error_prefix(err, "cannot append to the %zu files of job %s", present->count, present->job);
+  if (status == GHEE_OK) status = put(store, staging, "_manifest.json", json.data, json.size, err);
+  if (status == GHEE_OK) status = put(store, staging, "_SUCCESS", NULL, 0, err);
+  ghee_buffer_fini(&json);
+  ghee_manifest_fini(&merged);
+  return status;
+}
+
+static ghee_status publish_names(ghee_object_store *store, const char *staging, const char *uri, ghee_publish_mode mode, const ghee_manifest *manifest,
+                                 ghee_error *err) {
+  const char **names = ghee_alloc((manifest->count + 2) * sizeof *names);
+  if (!names) return ghee_error_no_memory(err, "publishing");
+  for (size_t i = 0; i < manifest->count; i++) names[i] = manifest->files[i].name;
+  names[manifest->count] = "_manifest.json";
+  names[manifest->count + 1] = "_SUCCESS";
+  ghee_status status = store->ops->publish(store, staging, uri, mode, names, manifest->count + 2, err);
+  ghee_free(names);
+  return status;
+}
+
+ghee_status ghee_manifest_publish(ghee_object_store *store, const char *staging, const char *uri, ghee_publish_mode mode,
+                                  const ghee_manifest *manifest, ghee_error *err) {
+  static const ghee_manifest none;
+  if (!manifest->job || !*manifest->job) return ghee_error_set(err, GHEE_INVALID, "a manifest without the id of its job cannot be published");
+  ghee_manifest present = {0};
+  GHEE_TRY(read_present(store, uri, mode == GHEE_PUBLISH_APPEND, &present, err));
+  ghee_status status = GHEE_OK;
+  if (!present.job || strcmp(present.job, manifest->job) != 0)
+    status = write_both(store, staging, mode == GHEE_PUBLISH_APPEND ? &present : &none, manifest, err);
+  if (status == GHEE_OK) status = publish_names(store, staging, uri, mode, manifest, err);
+  ghee_manifest_fini(&present);
+  return status;
+}
