@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Making a plan: list, read footers by a few threads, compare schemas, cut chunks, write the block. */
+#include <pthread.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "plan/plan_file.h"
+
+enum { READERS = 4 };
+#define MOST_CHUNK_BYTES ((uint64_t)32 << 20)
+#define TEXT_PART_BYTES ((uint64_t)8 << 20)
+
+typedef GHEE_ARRAY(ghee_plan_record) records;
+
+/* One file: what its reader found. */
+typedef struct found { records parts; ghee_schema *schema; } found;
+
+typedef struct maker {
+  const ghee_job_spec *spec;
+  ghee_object_store *store;
+  const struct ghee_format_ops *format;
+  ghee_read_options options;
+  ghee_object_list files;
+  found *found;
+  void (*progress)(void *user, uint64_t files);
+  void *user;
+  struct {
+    pthread_mutex_t mutex;
+    size_t next, done;
+    uint32_t failed_file;      /* the first in the order of the files, so that the message is the same each time */
+    ghee_error failure;
+  } locked;
+} maker;
+
+/* ---- listing ---- */
+
+static ghee_status add_file(void *user, const ghee_object_info *info, ghee_error *err) {
+  maker *of = user;
+  ghee_object_info copy = {.uri = ghee_strdup(info->uri), .size_bytes = info->size_bytes, .version = ghee_strdup(info->version)};
+  if (copy.uri && copy.version && ghee_array_push(&of->files, copy)) return GHEE_OK;
+  ghee_free(copy.uri);
+  ghee_free(copy.version);
+  return ghee_error_no_memory(err, "listing the input");
+}
+
+static ghee_status list_all(maker *of, ghee_error *err) {
+  for (size_t i = 0; i < of->spec->n_input_uris; i++) {
+    size_t before = of->files.count;
+    GHEE_TRY(of->store->ops->list(of->store, of->spec->input_uris[i], add_file, of, err));
+    if (of->files.count == before)
+      return ghee_error_set(err, GHEE_NOT_FOUND, "the input %s holds no files (names that begin with '.' or '_' are left out)", of->spec->input_uris[i]);
+  }
+  return GHEE_OK;
+}
+
+static ghee_status choose_format(maker *of, ghee_error *err) {
+  const char *first = of->files.items[0].uri;
+  of->format = of->spec->format ? ghee_format_named(of->spec->format) : ghee_format_of_path(first);
+  return of->format ? GHEE_OK
+                    : ghee_error_set(err, GHEE_UNSUPPORTED, "the format of %s is not told by its name: set input.format to one of %s", first, ghee_format_names());
+}
+
+/* ---- footers ---- */
+
+typedef struct part_sink { records *parts; uint32_t file; uint64_t rows; } part_sink;
+
+static ghee_status add_part(void *user, const ghee_part *part, ghee_error *err) {
+  part_sink *to = user;
+  ghee_plan_record record = {.file = to->file, .index = part->index, .offset = part->offset, .size_bytes = part->size_bytes, .rows = part->rows,
+                             .memory_bytes = part->memory_bytes, .first_row = to->rows};
+  to->rows = part->rows < 0 || to->rows == UINT64_MAX ? UINT64_MAX : to->rows + (uint64_t)part->rows;
+  return ghee_array_push(to->parts, record) ? GHEE_OK : ghee_error_no_memory(err, "planning");
+}
+
+static ghee_status read_file(maker *of, uint32_t index, ghee_error *err) {
+  const ghee_object_info *info = &of->files.items[index];
+  ghee_source *source = NULL;
+  ghee_file *file = NULL;
+  GHEE_TRY(of->store->ops->read(of->store, info->uri, info->version, &source, err));
+  ghee_status status = of->format->open(source, &of->options, &file, err);
+  part_sink sink = {.parts = &of->found[index].parts, .file = index};
+  if (status == GHEE_OK) status = of->format->parts(file, TEXT_PART_BYTES, add_part, &sink, err);
+  if (status == GHEE_OK) of->found[index].schema = ghee_schema_ref(of->format->schema(file));
+  if (file) of->format->close(file);
+  source->ops->close(source);
+  return status;
+}
+
+static void *read_files(void *user) {
+  maker *of = user;
+  for (;;) {
+    pthread_mutex_lock(&of->locked.mutex);
+    size_t index = of->locked.failure.status ? of->files.count : of->locked.next++;
+    pthread_mutex_unlock(&of->locked.mutex);
+    if (index >= of->files.count) return NULL;
+    ghee_error err;
+    ghee_status status = read_file(of, (uint32_t)index, &err);
+    pthread_mutex_lock(&of->locked.mutex);
+    if (status != GHEE_OK && (!of->locked.failure.status || index < of->locked.failed_file)) {
+      of->locked.failure = err;
+      of->locked.failed_file = (uint32_t)index;
+    }
+    if (of->progress) of->progress(of->user, ++of->locked.done);
+    pthread_mutex_unlock(&of->locked.mutex);
+  }
+}
+
+/* The first file alone, as it fixes the types that text files are parsed as; then the rest, side by side. */
+static ghee_status read_all(maker *of, ghee_error *err) {
+  GHEE_TRY(read_file(of, 0, err));
+  bool text = strcmp(of->format->name, "csv") == 0 || strcmp(of->format->name, "jsonl") == 0;
+  if (text) of->options.schema = of->found[0].schema;
+  of->locked.next = 1;
+  pthread_t threads[READERS];
+  size_t started = 0;
+  while (started < READERS && started + 1 < of->files.count && pthread_create(&threads[started], NULL, read_files, of) == 0) started++;
+  if (started == 0) read_files(of);
+  for (size_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
+  if (of->locked.failure.status && err) *err = of->locked.failure;
+  return of->locked.failure.status;
+}
+
+static ghee_status compare_schemas(maker *of, ghee_error *err) {
+  for (size_t i = 1; i < of->files.count; i++) {
+    if (ghee_schema_equal(of->found[0].schema, of->found[i].schema)) continue;
+    ghee_buffer text = {0};
+    ghee_schema_difference(of->found[0].schema, of->found[i].schema, &text);
+    ghee_error_set(err, GHEE_SCHEMA, "%s differs from %s: %s", of->files.items[i].uri, of->files.items[0].uri, ghee_buffer_text(&text));
+    ghee_buffer_fini(&text);
+    return GHEE_SCHEMA;
+  }
+  return GHEE_OK;
+}
+
+/* ---- chunks ---- */
+
+static uint32_t most_workers(const ghee_job_spec *spec) {
+  uint32_t most = 1;
+  for (uint32_t i = 0; i < spec->n_stages; i++)
+    if (spec->stages[i].workers > most) most = spec->stages[i].workers;
+  return most;
+}
+
+static void sum_parts(const records *parts, ghee_plan_totals *totals) {
+  totals->parts = parts->count;
+  for (size_t i = 0; i < parts->count; i++) {
+    const ghee_plan_record *part = &parts->items[i];
+    totals->read_bytes += part->size_bytes;
+    totals->memory_bytes += part->memory_bytes;
+    if (part->memory_bytes > totals->largest_part_bytes) totals->largest_part_bytes = part->memory_bytes;
+    totals->rows = part->rows < 0 || totals->rows < 0 ? -1 : totals->rows + part->rows;
+  }
+}
+
+/* A shuffled chunk is held whole while its rows are permuted, twice for a moment; and a worker has several under way. */
+static ghee_status fit_window(const ghee_job_spec *spec, ghee_plan_totals *totals, ghee_error *err) {
+  const ghee_stage_spec *first = &spec->stages[0];
+  uint64_t at_once = spec->train ? (spec->interleave + first->workers - 1) / first->workers + 1 : 2;
+  uint64_t room = first->buffer_bytes / (at_once + 1);
+  uint64_t window = totals->largest_part_bytes ? room / totals->largest_part_bytes : spec->shuffle_window;
+  if (window == 0)
+    return ghee_error_set(err, GHEE_LIMIT, "shuffling needs %llu MiB of `buffer` in each worker of %s (%llu row groups of up to %llu MiB at once), which has %llu MiB: "
+                          "raise buffer, take more workers, a smaller interleave, or smaller row groups",
+                          (unsigned long long)(totals->largest_part_bytes * (at_once + 1) >> 20) + 1, first->name, (unsigned long long)at_once,
+                          (unsigned long long)(totals->largest_part_bytes >> 20) + 1, (unsigned long long)(first->buffer_bytes >> 20));
+  totals->shuffle_window = window < spec->shuffle_window ? (uint32_t)window : spec->shuffle_window;
+  totals->reader_bytes = totals->largest_part_bytes * totals->shuffle_window * (at_once + 1);
+  return GHEE_OK;
+}
+
+static ghee_status fit_batches(const ghee_job_spec *spec, const records *parts, ghee_plan_totals *totals, ghee_error *err) {
+  const ghee_stage_spec *first = &spec->stages[0];
+  for (size_t i = 0; i < parts->count; i++) {
+    const ghee_plan_record *part = &parts->items[i];
+    uint64_t batch = part->rows > first->batch_rows ? (uint64_t)((double)part->memory_bytes * (double)first->batch_rows / (double)part->rows) : part->memory_bytes;
+    if (batch > totals->reader_bytes) totals->reader_bytes = batch;
+  }
+  if (totals->reader_bytes <= first->buffer_bytes) return GHEE_OK;
+  return ghee_error_set(err, GHEE_LIMIT, "one batch of %lld rows takes about %llu MiB, more than the `buffer` of %s, %llu MiB: lower batch_size or raise buffer",
+                        (long long)first->batch_rows, (unsigned long long)(totals->reader_bytes >> 20) + 1, first->name,
+                        (unsigned long long)(first->buffer_bytes >> 20));
+}
+
+typedef GHEE_ARRAY(uint32_t) starts;
+
+static ghee_status cut_chunks(const ghee_job_spec *spec, const records *parts, ghee_plan_totals *totals, starts *out, ghee_error *err) {
+  uint64_t target = totals->memory_bytes / (4 * (uint64_t)most_workers(spec));
+  if (target > MOST_CHUNK_BYTES) target = MOST_CHUNK_BYTES;
+  totals->chunk_bytes = target;
+  for (size_t i = 0; i < parts->count;) {
+    uint64_t bytes = 0, n = 0;
+    if (!ghee_array_push(out, (uint32_t)i)) return ghee_error_no_memory(err, "planning");
+    while (i < parts->count && (n == 0 || (spec->shuffle ? n < totals->shuffle_window : bytes + parts->items[i].memory_bytes <= target))) {
+      bytes += parts->items[i++].memory_bytes;
+      n++;
+    }
+    if (bytes > totals->largest_chunk_bytes) totals->largest_chunk_bytes = bytes;
+  }
+  totals->chunks = out->count;
+  return ghee_array_push(out, (uint32_t)parts->count) ? GHEE_OK : ghee_error_no_memory(err, "planning");
+}
+
+/* ---- the block ---- */
+
+static void align(ghee_buffer *out) {
+  static const uint8_t zeros[8];
+  ghee_buffer_put(out, zeros, (8 - out->size % 8) % 8);
+}
+
+static uint64_t put_text(ghee_buffer *out, const char *text) {
+  uint64_t at = out->size;
+  ghee_buffer_put(out, text, strlen(text) + 1);
+  return at;
+}
+
+static ghee_status write_block(maker *of, const records *parts, const starts *chunks, ghee_plan_totals totals, ghee_plan **out, ghee_error *err) {
+  ghee_plan_header header = {.magic = GHEE_PLAN_MAGIC, .version = GHEE_PLAN_VERSION, .shuffle = of->spec->shuffle, .seed = of->spec->seed, .totals = totals};
+  ghee_buffer block = {0}, schema = {0};
+  ghee_buffer_put(&block, &header, sizeof header);
+  header.files_at = block.size;
+  for (size_t i = 0; i < of->files.count; i++) ghee_buffer_put(&block, &(ghee_plan_file){0}, sizeof(ghee_plan_file));
+  header.parts_at = block.size;
+  if (parts->count) ghee_buffer_put(&block, parts->items, parts->count * sizeof *parts->items);
+  header.starts_at = block.size;
+  ghee_buffer_put(&block, chunks->items, chunks->count * sizeof *chunks->items);
+  align(&block);
+  ghee_status status = ghee_schema_encode(of->found[0].schema, &schema, err);
+  header.schema_at = block.size;
+  header.schema_bytes = schema.size;
+  ghee_buffer_put(&block, schema.data, schema.size);
+  header.format_at = put_text(&block, of->format->name);
+  for (size_t i = 0; i < of->files.count; i++) {
+    ghee_plan_file file = {.uri_at = put_text(&block, of->files.items[i].uri)};
+    file.version_at = put_text(&block, of->files.items[i].version);
+    if (!block.failed) memcpy(block.data + header.files_at + i * sizeof file, &file, sizeof file);
+  }
+  if (status == GHEE_OK) status = ghee_buffer_check(&block, "planning", err);
+  uint8_t *kept = status == GHEE_OK ? ghee_alloc_aligned(block.size) : NULL;
+  if (status == GHEE_OK && !kept) status = ghee_error_no_memory(err, "planning");
+  if (status == GHEE_OK) {
+    header.size_bytes = block.size;
+    memcpy(block.data, &header, sizeof header);
+    size_t behind = offsetof(ghee_plan_header, version);
+    header.hash = ghee_hash(block.data + behind, block.size - behind, 0);
+    memcpy(block.data, &header, sizeof header);
+    memcpy(kept, block.data, block.size);
+    status = ghee_plan_of_block(kept, block.size, false, out, err);
+  }
+  ghee_buffer_fini(&block);
+  ghee_buffer_fini(&schema);
+  return status;
+}
+
+static ghee_status assemble(maker *of, ghee_plan **out, ghee_error *err) {
+  ghee_plan_totals totals = {.files = of->files.count};
+  records parts = {0};
+  starts chunks = {0};
+  ghee_status status = GHEE_OK;
+  for (size_t i = 0; i < of->files.count && status == GHEE_OK; i++) {
+    totals.file_bytes += of->files.items[i].size_bytes;
+    for (size_t k = 0; k < of->found[i].parts.count && status == GHEE_OK; k++)
+      if (!ghee_array_push(&parts, of->found[i].parts.items[k])) status = ghee_error_no_memory(err, "planning");
+  }
+  if (parts.count > UINT32_MAX - 1) status = ghee_error_set(err, GHEE_LIMIT, "the input has more than 4 billion parts");
+  sum_parts(&parts, &totals);
+  if (status == GHEE_OK) status = of->spec->shuffle ? fit_window(of->spec, &totals, err) : fit_batches(of->spec, &parts, &totals, err);
+  if (status == GHEE_OK) status = cut_chunks(of->spec, &parts, &totals, &chunks, err);
+  if (status == GHEE_OK) status = write_block(of, &parts, &chunks, totals, out, err);
+  ghee_array_fini(&parts);
+  ghee_array_fini(&chunks);
+  return status;
+}
+
+ghee_status ghee_plan_make(const ghee_job_spec *spec, void (*progress)(void *user, uint64_t files), void *user, ghee_plan **out, ghee_error *err) {
+  maker of = {.spec = spec, .progress = progress, .user = user};
+  of.options = (ghee_read_options){.columns = spec->n_columns ? spec->columns : NULL, .n_columns = spec->n_columns, .csv_delimiter = spec->csv_delimiter,
+                                   .csv_no_header = !spec->csv_header, .csv_null = spec->csv_null};
+  pthread_mutex_init(&of.locked.mutex, NULL);
+  ghee_status status = ghee_object_store_open(spec->input_uris[0], &of.store, err);
+  if (status == GHEE_OK) status = list_all(&of, err);
+  if (status == GHEE_OK) status = choose_format(&of, err);
+  if (status == GHEE_OK && !(of.found = ghee_alloc_zero(of.files.count, sizeof *of.found))) status = ghee_error_no_memory(err, "planning");
+  if (status == GHEE_OK) status = read_all(&of, err);
+  if (status == GHEE_OK) status = compare_schemas(&of, err);
+  if (status == GHEE_OK) status = assemble(&of, out, err);
+  for (size_t i = 0; of.found && i < of.files.count; i++) {
+    ghee_array_fini(&of.found[i].parts);
+    ghee_schema_unref(of.found[i].schema);
+  }
+  ghee_free(of.found);
+  ghee_object_list_fini(&of.files);
+  if (of.store) ghee_object_store_close(of.store);
+  pthread_mutex_destroy(&of.locked.mutex);
+  return status;
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Descriptions to specs: every key checked, every default filled in, every path absolute. */
+#include "plan/spec.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "format/format.h"
+#include "storage/object_store.h"
+
+enum { DEFAULT_ROWS = 8192, DEFAULT_WINDOW = 8, DEFAULT_INTERLEAVE = 16, DEFAULT_CRASHES = 5, MOST_WORKERS = 1024 };
+#define DEFAULT_BUFFER ((uint64_t)64 << 20)
+#define DEFAULT_FILE ((uint64_t)256 << 20)
+
+/* Memory of a spec: freed together. */
+typedef GHEE_ARRAY(void *) blocks;
+
+static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err, "reading a description"); }
+
+/* Keeps a block for the life of the spec; NULL without memory. */
+static void *keep(ghee_job_spec *spec, void *block) {
+  blocks *owned = spec->owned;
+  if (block && ghee_array_push(owned, block)) return block;
+  ghee_free(block);
+  return NULL;
+}
+
+static ghee_status keep_text(ghee_job_spec *spec, const char *text, const char **out, ghee_error *err) {
+  if (!text) {
+    *out = NULL;
+    return GHEE_OK;
+  }
+  return (*out = keep(spec, ghee_strdup(text))) ? GHEE_OK : no_memory(err);
+}
+
+/* A path as a canonical URI, relative ones against `folder`. */
+static ghee_status keep_uri(ghee_job_spec *spec, const char *uri, const char *folder, const char **out, ghee_error *err) {
+  const char *path = strncmp(uri, "file:", 5) == 0 && uri[5] != '/' ? uri + 5 : uri;
+  const char *colon = strchr(path, ':'), *slash = strchr(path, '/');
+  bool relative = path[0] != '/' && !(colon && (!slash || colon < slash));
+  char *joined = relative && folder ? ghee_asprintf("%s/%s", folder, path) : ghee_strdup(path), *canonical = NULL;
+  if (!joined) return no_memory(err);
+  ghee_status status = ghee_uri_canonical(joined, &canonical, err);
+  ghee_free(joined);
+  GHEE_TRY(status);
+  return (*out = keep(spec, canonical)) ? GHEE_OK : no_memory(err);
+}
+
+/* ---- stages ---- */
+
+static const char *const stage_names[] = {"preprocess", "train", "predict", "postprocess"};
+static const ghee_role stage_roles[] = {GHEE_ROLE_PREPROCESS, GHEE_ROLE_TRAIN, GHEE_ROLE_PREDICT, GHEE_ROLE_POSTPROCESS};
+enum { N_STAGE_NAMES = 4 };
+
+/* `run`: where the function is. */
+static ghee_status read_run(ghee_job_spec *spec, const ghee_node *map, const char *folder, ghee_stage_spec *stage, ghee_error *err) {
+  const char *run = NULL;
+  GHEE_TRY(ghee_node_read_text(map, "run", &run, err));
+  stage->native = !run;
+  if (!run) return stage->role == GHEE_ROLE_TRAIN ? ghee_node_error(map, err, "train has no `run`: name its function, \"module:function\"") : GHEE_OK;
+  const ghee_node *node = ghee_node_get(map, "run");
+  const char *colon = strrchr(run, ':');
+  if (!colon || colon == run || !colon[1]) return ghee_node_error(node, err, "run must be \"module:function\" or \"library.so:function\", not '%s'", run);
+  if (strncmp(run, "code:", 5) == 0) return keep_text(spec, run, &stage->run, err);
+  size_t length = (size_t)(colon - run);
+  stage->native = length > 3 && strncmp(colon - 3, ".so", 3) == 0;
+  if (!stage->native) return keep_text(spec, run, &stage->run, err);
+  if (stage->role == GHEE_ROLE_TRAIN) return ghee_node_error(node, err, "train runs in Python; '%s' is a shared object", run);
+  bool relative = run[0] != '/' && folder;
+  char *full = relative ? ghee_asprintf("%s/%s", folder, run) : ghee_strdup(run);
+  return (stage->run = keep(spec, full)) ? GHEE_OK : no_memory(err);
+}
+
+static ghee_status read_env(ghee_job_spec *spec, const ghee_node *map, ghee_stage_spec *stage, ghee_error *err) {
+  const ghee_node *env = NULL;
+  GHEE_TRY(ghee_node_read_map(map, "env", &env, err));
+  const char **texts = keep(spec, ghee_alloc_zero((env ? env->n : 0) + 1, sizeof *texts));
+  if (!texts) return no_memory(err);
+  for (size_t i = 0; env && i < env->n; i++) {
+    const char *value = "";
+    GHEE_TRY(ghee_node_read_text(env, env->keys[i], &value, err));
+    if (!(texts[i] = keep(spec, ghee_asprintf("%s=%s", env->keys[i], value)))) return no_memory(err);
+  }
+  stage->env = texts;
+  return GHEE_OK;
+}
+
+static ghee_status read_args(ghee_job_spec *spec, const ghee_node *map, ghee_stage_spec *stage, ghee_error *err) {
+  const ghee_node *args = NULL;
+  GHEE_TRY(ghee_node_read_map(map, "args", &args, err));
+  ghee_buffer json = {0};
+  if (args) ghee_node_to_json(args, &json);
+  ghee_status status = keep_text(spec, args ? ghee_buffer_text(&json) : "{}", &stage->args_json, err);
+  if (json.failed) status = no_memory(err);
+  ghee_buffer_fini(&json);
+  return status;
+}
+
+static ghee_status read_stage(ghee_job_spec *spec, const ghee_node *map, const char *folder, ghee_role role, const char *name, uint64_t buffer,
+                              ghee_stage_spec *stage, ghee_error *err) {
+  static const char *const known[] = {"run", "workers", "batch_size", "args", "timeout", "as", "rows", "cpu", "memory", "gpu", "image", "env", "buffer", NULL};
+  static const char *const forms[] = {"numpy", "arrow", "pandas", "rows", "torch", NULL}, *const rows[] = {"any", "same", NULL};
+  int64_t workers = 1, batch_rows = role == GHEE_ROLE_TRAIN ? DEFAULT_ROWS : 0, gpu = 0;
+  int form = role == GHEE_ROLE_TRAIN ? GHEE_FORM_TORCH : GHEE_FORM_NUMPY, same = 0;
+  const char *image = NULL;
+  GHEE_TRY(ghee_node_only(map, name, known, err));
+  *stage = (ghee_stage_spec){.role = role, .name = name, .cpu = 1, .buffer_bytes = buffer};
+  GHEE_TRY(read_run(spec, map, folder, stage, err));
+  GHEE_TRY(ghee_node_read_int(map, "workers", 1, MOST_WORKERS, &workers, err));
+  GHEE_TRY(ghee_node_read_int(map, "batch_size", 1, 1 << 30, &batch_rows, err));
+  GHEE_TRY(ghee_node_read_duration(map, "timeout", &stage->timeout_ms, err));
+  GHEE_TRY(ghee_node_read_choice(map, "as", forms, &form, err));
+  GHEE_TRY(ghee_node_read_choice(map, "rows", rows, &same, err));
+  GHEE_TRY(ghee_node_read_real(map, "cpu", 0.001, 4096, &stage->cpu, err));
+  GHEE_TRY(ghee_node_read_bytes(map, "memory", &stage->memory_bytes, err));
+  GHEE_TRY(ghee_node_read_int(map, "gpu", 0, 64, &gpu, err));
+  GHEE_TRY(ghee_node_read_text(map, "image", &image, err));
+  GHEE_TRY(ghee_node_read_bytes(map, "buffer", &stage->buffer_bytes, err));
+  if (stage->buffer_bytes < (64 << 10)) return ghee_node_error(map, err, "buffer of %s must be at least 64 KiB", name);
+  stage->workers = (uint32_t)workers;
+  stage->batch_rows = batch_rows;
+  stage->form = (ghee_batch_form)form;
+  stage->same_rows = same == 1;
+  stage->gpu = (uint32_t)gpu;
+  GHEE_TRY(keep_text(spec, image, &stage->image, err));
+  GHEE_TRY(read_env(spec, map, stage, err));
+  return read_args(spec, map, stage, err);
+}
+
+/* Stands before a train that has no preprocess: reading workers that pass rows on. */
+static ghee_status add_read_stage(ghee_job_spec *spec, uint32_t ranks, uint64_t buffer, ghee_error *err) {
+  static const char *const no_env[] = {NULL};
+  spec->stages[spec->n_stages++] = (ghee_stage_spec){.role = GHEE_ROLE_READ, .name = "read", .native = true, .workers = ranks < 4 ? ranks : 4,
+                                                     .cpu = 1, .args_json = "{}", .env = no_env, .buffer_bytes = buffer};
+  (void)err;
+  return GHEE_OK;
+}
+
+static ghee_status read_stages(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
+  uint64_t buffer = DEFAULT_BUFFER;
+  const ghee_node *maps[N_STAGE_NAMES] = {NULL};
+  GHEE_TRY(ghee_node_read_bytes(root, "buffer", &buffer, err));
+  for (int i = 0; i < N_STAGE_NAMES; i++) GHEE_TRY(ghee_node_read_map(root, stage_names[i], &maps[i], err));
+  const ghee_node *preprocess = maps[0], *train = maps[1], *predict = maps[2], *postprocess = maps[3];
+  if (!preprocess && !train && !predict) return ghee_node_error(root, err, "the job does nothing: describe preprocess, train or predict");
+  if (train && predict) return ghee_node_error(predict, err, "a job has train or predict, not both: make it two jobs");
+  if (train && postprocess) return ghee_node_error(postprocess, err, "postprocess follows predict; train has no output");
+  spec->train = train != NULL;
+  for (int i = 0; i < N_STAGE_NAMES; i++) {
+    if (!maps[i]) continue;
+    ghee_stage_spec stage;
+    GHEE_TRY(read_stage(spec, maps[i], folder, stage_roles[i], stage_names[i], buffer, &stage, err));
+    if (stage_roles[i] == GHEE_ROLE_TRAIN && !preprocess) GHEE_TRY(add_read_stage(spec, stage.workers, buffer, err));
+    spec->stages[spec->n_stages++] = stage;
+  }
+  if (!spec->stages[0].batch_rows) spec->stages[0].batch_rows = DEFAULT_ROWS;
+  return GHEE_OK;
+}
+
+/* ---- input and output ---- */
+
+static ghee_status read_delimiter(const ghee_node *map, char *out, ghee_error *err) {
+  const char *text = NULL;
+  GHEE_TRY(ghee_node_read_text(map, "delimiter", &text, err));
+  *out = ',';
+  if (!text) return GHEE_OK;
+  if (strlen(text) != 1 || *text == '"' || *text == '\n' || *text == '\r')
+    return ghee_node_error(ghee_node_get(map, "delimiter"), err, "delimiter must be one character, not '%s'", text);
+  *out = *text;
+  return GHEE_OK;
+}
+
+static ghee_status read_format(ghee_job_spec *spec, const ghee_node *map, const char **out, ghee_error *err) {
+  const char *name = NULL;
+  GHEE_TRY(ghee_node_read_text(map, "format", &name, err));
+  if (name && !ghee_format_named(name)) return ghee_node_error(ghee_node_get(map, "format"), err, "there is no format '%s'; take one of %s", name, ghee_format_names());
+  return keep_text(spec, name, out, err);
+}
+
+static ghee_status read_shuffle(ghee_job_spec *spec, const ghee_node *input, ghee_error *err) {
+  static const char *const known[] = {"seed", "window", NULL};
+  const ghee_node *node = ghee_node_get(input, "shuffle");
+  int64_t seed = 0, window = DEFAULT_WINDOW;
+  if (!node || (node->kind == GHEE_NODE_BOOL && !node->boolean)) return GHEE_OK;
+  if (node->kind != GHEE_NODE_BOOL) {
+    GHEE_TRY(ghee_node_only(node, "shuffle", known, err));
+    GHEE_TRY(ghee_node_read_int(node, "seed", 0, INT64_MAX, &seed, err));
+    GHEE_TRY(ghee_node_read_int(node, "window", 1, 1 << 20, &window, err));
+  }
+  spec->shuffle = true;
+  spec->seed = (uint64_t)seed;
+  spec->shuffle_window = (uint32_t)window;
+  return GHEE_OK;
+}
+
+static ghee_status read_input_uris(ghee_job_spec *spec, const ghee_node *input, const char *folder, ghee_error *err) {
+  const char **uris = NULL;
+  size_t n = 0;
+  GHEE_TRY(ghee_node_read_texts(input, "uri", &uris, &n, err));
+  if (n == 0) {
+    ghee_free(uris);
+    return ghee_node_error(input, err, "input needs a uri: a file, a folder, or a list of them");
+  }
+  const char **kept = keep(spec, ghee_alloc_zero(n + 1, sizeof *kept));
+  ghee_status status = kept ? GHEE_OK : no_memory(err);
+  for (size_t i = 0; i < n && status == GHEE_OK; i++) {
+    status = keep_uri(spec, uris[i], folder, &kept[i], err);
+    for (size_t k = 0; k < i && status == GHEE_OK; k++)
+      if (strcmp(kept[k], kept[i]) == 0) status = ghee_node_error(ghee_node_get(input, "uri"), err, "%s stands in the input twice", uris[i]);
+  }
+  ghee_free(uris);
+  GHEE_TRY(status);
+  spec->input_uris = kept;
+  spec->n_input_uris = n;
+  return GHEE_OK;
+}
+
+static ghee_status read_columns(ghee_job_spec *spec, const ghee_node *input, ghee_error *err) {
+  const char **columns = NULL;
+  size_t n = 0;
+  GHEE_TRY(ghee_node_read_texts(input, "columns", &columns, &n, err));
+  const char **kept = keep(spec, ghee_alloc_zero(n + 1, sizeof *kept));
+  ghee_status status = kept ? GHEE_OK : no_memory(err);
+  for (size_t i = 0; i < n && status == GHEE_OK; i++) {
+    status = keep_text(spec, columns[i], &kept[i], err);
+    for (size_t k = 0; k < i && status == GHEE_OK; k++)
+      if (strcmp(kept[k], kept[i]) == 0) status = ghee_node_error(ghee_node_get(input, "columns"), err, "column %s is named twice", kept[i]);
+  }
+  ghee_free(columns);
+  spec->columns = kept;
+  spec->n_columns = n;
+  return status;
+}
+
+static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
+  static const char *const known[] = {"uri", "format", "columns", "shuffle", "epochs", "delimiter", "header", "null", NULL};
+  const ghee_node *input = NULL;
+  int64_t epochs = 1;
+  const char *null_text = NULL;
+  GHEE_TRY(ghee_node_read_map(root, "input", &input, err));
+  if (!input) return ghee_node_error(root, err, "the description has no input");
+  GHEE_TRY(ghee_node_only(input, "input", known, err));
+  GHEE_TRY(read_input_uris(spec, input, folder, err));
+  GHEE_TRY(read_format(spec, input, &spec->format, err));
+  GHEE_TRY(read_columns(spec, input, err));
+  GHEE_TRY(read_shuffle(spec, input, err));
+  GHEE_TRY(ghee_node_read_int(input, "epochs", 1, 16383, &epochs, err));
+  GHEE_TRY(read_delimiter(input, &spec->csv_delimiter, err));
+  spec->csv_header = true;
+  GHEE_TRY(ghee_node_read_bool(input, "header", &spec->csv_header, err));
+  GHEE_TRY(ghee_node_read_text(input, "null", &null_text, err));
+  GHEE_TRY(keep_text(spec, null_text, &spec->csv_null, err));
+  if (epochs > 1 && !spec->train) return ghee_node_error(ghee_node_get(input, "epochs"), err, "only train goes through its input more than once");
+  spec->epochs = (uint32_t)epochs;
+  return GHEE_OK;
+}
+
+static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
+  static const char *const known[] = {"uri", "format", "codec", "target_file_size", "row_group_rows", "mode", NULL};
+  static const char *const modes[] = {"error", "overwrite", "append", NULL};
+  const ghee_node *output = NULL;
+  const char *uri = NULL, *codec = NULL;
+  int mode = GHEE_OUTPUT_ERROR;
+  GHEE_TRY(ghee_node_read_map(root, "output", &output, err));
+  if (spec->train) return output ? ghee_node_error(output, err, "train has no output: what its function returns is the result") : GHEE_OK;
+  if (!output) return ghee_node_error(root, err, "the description has no output");
+  GHEE_TRY(ghee_node_only(output, "output", known, err));
+  GHEE_TRY(ghee_node_read_text(output, "uri", &uri, err));
+  if (!uri) return ghee_node_error(output, err, "output needs a uri: a folder that is to be made");
+  GHEE_TRY(keep_uri(spec, uri, folder, &spec->output_uri, err));
+  GHEE_TRY(read_format(spec, output, &spec->output_format, err));
+  if (!spec->output_format) spec->output_format = "parquet";
+  if (!ghee_format_named(spec->output_format)->create) return ghee_node_error(output, err, "format %s can only be read", spec->output_format);
+  GHEE_TRY(ghee_node_read_text(output, "codec", &codec, err));
+  GHEE_TRY(keep_text(spec, codec, &spec->codec, err));
+  spec->target_file_bytes = DEFAULT_FILE;
+  GHEE_TRY(ghee_node_read_bytes(output, "target_file_size", &spec->target_file_bytes, err));
+  GHEE_TRY(ghee_node_read_int(output, "row_group_rows", 1, 1 << 30, &spec->row_group_rows, err));
+  GHEE_TRY(ghee_node_read_choice(output, "mode", modes, &mode, err));
+  spec->mode = (ghee_output_mode)mode;
+  for (size_t i = 0; i < spec->n_input_uris; i++)
+    if (strcmp(spec->input_uris[i], spec->output_uri) == 0) return ghee_node_error(output, err, "output and input are the same place, %s", uri);
+  return GHEE_OK;
+}
+
+/* ---- the whole ---- */
+
+static ghee_status read_name(ghee_job_spec *spec, const ghee_node *root, ghee_error *err) {
+  const char *name = NULL;
+  GHEE_TRY(ghee_node_read_text(root, "name", &name, err));
+  bool ok = !name || (isalnum((unsigned char)*name) && strlen(name) <= 100);
+  for (const char *at = name; at && *at && ok; at++) ok = isalnum((unsigned char)*at) || strchr("._-", *at);
+  if (!ok) return ghee_node_error(ghee_node_get(root, "name"), err, "name must be letters, digits, '.', '_', '-', begin with a letter or digit, and have at most 100, not '%s'", name);
+  return (spec->name = ghee_strdup(name ? name : "")) ? GHEE_OK : no_memory(err);
+}
+
+static ghee_status read_rest(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
+  static const char *const orders[] = {"planned", "any", NULL}, *const rejects[] = {"stop", "divert", NULL};
+  int order = spec->train ? GHEE_ORDER_PLANNED : GHEE_ORDER_ANY, divert = 0;
+  int64_t crashes = DEFAULT_CRASHES, interleave = DEFAULT_INTERLEAVE;
+  const char *dead = NULL;
+  GHEE_TRY(ghee_node_read_choice(root, "order", orders, &order, err));
+  if (spec->train && order == GHEE_ORDER_ANY)
+    return ghee_error_set(err, GHEE_UNSUPPORTED, "%s:%u: order: any is for jobs with an output; train takes its batches in planned order in this build",
+                          ghee_node_get(root, "order")->file, ghee_node_get(root, "order")->line);
+  GHEE_TRY(ghee_node_read_choice(root, "on_reject", rejects, &divert, err));
+  GHEE_TRY(ghee_node_read_int(root, "max_crashes", 0, 1000000, &crashes, err));
+  GHEE_TRY(ghee_node_read_int(root, "interleave", 1, 65536, &interleave, err));
+  GHEE_TRY(ghee_node_read_text(root, "dead_letter", &dead, err));
+  if (divert && spec->train) return ghee_node_error(ghee_node_get(root, "on_reject"), err, "on_reject: divert needs an output, train has none");
+  if (divert && !dead) return ghee_node_error(ghee_node_get(root, "on_reject"), err, "on_reject: divert needs dead_letter, the folder for refused rows");
+  if (dead) GHEE_TRY(keep_uri(spec, dead, folder, &spec->dead_letter_uri, err));
+  spec->order = (ghee_order)order;
+  spec->divert = divert == 1;
+  spec->max_crashes = (uint32_t)crashes;
+  spec->interleave = (uint32_t)interleave;
+  return GHEE_OK;
+}
+
+static ghee_status read_all(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
+  static const char *const known[] = {"name", "input", "preprocess", "train", "predict", "postprocess", "output", "order", "on_reject", "dead_letter",
+                                      "max_crashes", "buffer", "interleave", NULL};
+  GHEE_TRY(ghee_node_only(root, "the description", known, err));
+  GHEE_TRY(read_name(spec, root, err));
+  GHEE_TRY(read_stages(spec, root, folder, err));
+  GHEE_TRY(read_input(spec, root, folder, err));
+  GHEE_TRY(read_output(spec, root, folder, err));
+  return read_rest(spec, root, folder, err);
+}
+
+ghee_status ghee_job_spec_new(const ghee_document *document, const char *folder, ghee_job_spec **out, ghee_error *err) {
+  ghee_job_spec *spec = ghee_alloc_zero(1, sizeof *spec);
+  blocks *owned = ghee_alloc_zero(1, sizeof *owned);
+  if (!spec || !owned) {
+    ghee_free(spec);
+    ghee_free(owned);
+    return no_memory(err);
+  }
+  spec->owned = owned;
+  ghee_status status = read_all(spec, ghee_document_root(document), folder, err);
+  if (status != GHEE_OK) {
+    ghee_job_spec_free(spec);
+    return status;
+  }
+  *out = spec;
+  return GHEE_OK;
+}
+
+void ghee_job_spec_free(ghee_job_spec *spec) {
+  if (!spec) return;
+  blocks *owned = spec->owned;
+  for (size_t i = 0; i < owned->count; i++) ghee_free(owned->items[i]);
+  ghee_array_fini(owned);
+  ghee_free(owned);
+  ghee_free(spec->name);
+  ghee_free(spec);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Specs to canonical JSON, which reads back to the same spec. */
+#include <string.h>
+
+#include "plan/spec.h"
+#include "text/json.h"
+
+static void put_texts(ghee_json *json, const char *key, const char *const *texts, size_t n) {
+  ghee_json_begin_list(json, key);
+  for (size_t i = 0; i < n; i++) ghee_json_text(json, NULL, texts[i]);
+  ghee_json_end_list(json);
+}
+
+static void put_stage(ghee_json *json, const ghee_stage_spec *stage) {
+  static const char *const forms[] = {"numpy", "arrow", "pandas", "rows", "torch"};
+  ghee_json_begin_map(json, stage->name);
+  if (stage->run) ghee_json_text(json, "run", stage->run);
+  ghee_json_uint(json, "workers", stage->workers);
+  if (stage->batch_rows) ghee_json_int(json, "batch_size", stage->batch_rows);
+  ghee_json_raw(json, "args", stage->args_json);
+  if (stage->timeout_ms) ghee_json_real(json, "timeout", (double)stage->timeout_ms / 1e3);
+  ghee_json_text(json, "as", forms[stage->form]);
+  ghee_json_text(json, "rows", stage->same_rows ? "same" : "any");
+  ghee_json_real(json, "cpu", stage->cpu);
+  if (stage->memory_bytes) ghee_json_uint(json, "memory", stage->memory_bytes);
+  ghee_json_uint(json, "gpu", stage->gpu);
+  if (stage->image) ghee_json_text(json, "image", stage->image);
+  ghee_json_begin_map(json, "env");
+  for (const char *const *env = stage->env; *env; env++) {
+    char name[256];
+    size_t n = strcspn(*env, "=");
+    if (n >= sizeof name) continue;
+    memcpy(name, *env, n);
+    name[n] = 0;
+    ghee_json_text(json, name, *env + n + 1);
+  }
+  ghee_json_end_map(json);
+  ghee_json_uint(json, "buffer", stage->buffer_bytes);
+  ghee_json_end_map(json);
+}
+
+static void put_input(ghee_json *json, const ghee_job_spec *spec) {
+  char delimiter[] = {spec->csv_delimiter, 0};
+  ghee_json_begin_map(json, "input");
+  put_texts(json, "uri", spec->input_uris, spec->n_input_uris);
+  if (spec->format) ghee_json_text(json, "format", spec->format);
+  if (spec->n_columns) put_texts(json, "columns", spec->columns, spec->n_columns);
+  if (spec->shuffle) {
+    ghee_json_begin_map(json, "shuffle");
+    ghee_json_uint(json, "seed", spec->seed);
+    ghee_json_uint(json, "window", spec->shuffle_window);
+    ghee_json_end_map(json);
+  }
+  ghee_json_uint(json, "epochs", spec->epochs);
+  ghee_json_text(json, "delimiter", delimiter);
+  ghee_json_bool(json, "header", spec->csv_header);
+  if (spec->csv_null) ghee_json_text(json, "null", spec->csv_null);
+  ghee_json_end_map(json);
+}
+
+static void put_output(ghee_json *json, const ghee_job_spec *spec) {
+  static const char *const modes[] = {"error", "overwrite", "append"};
+  ghee_json_begin_map(json, "output");
+  ghee_json_text(json, "uri", spec->output_uri);
+  ghee_json_text(json, "format", spec->output_format);
+  if (spec->codec) ghee_json_text(json, "codec", spec->codec);
+  ghee_json_uint(json, "target_file_size", spec->target_file_bytes);
+  if (spec->row_group_rows) ghee_json_int(json, "row_group_rows", spec->row_group_rows);
+  ghee_json_text(json, "mode", modes[spec->mode]);
+  ghee_json_end_map(json);
+}
+
+ghee_status ghee_job_spec_encode(const ghee_job_spec *spec, ghee_buffer *out, ghee_error *err) {
+  ghee_json json = {.out = out};
+  ghee_json_begin_map(&json, NULL);
+  if (*spec->name) ghee_json_text(&json, "name", spec->name);
+  put_input(&json, spec);
+  for (uint32_t i = 0; i < spec->n_stages; i++)
+    if (spec->stages[i].role != GHEE_ROLE_READ) put_stage(&json, &spec->stages[i]);
+  if (spec->output_uri) put_output(&json, spec);
+  ghee_json_text(&json, "order", spec->order == GHEE_ORDER_PLANNED ? "planned" : "any");
+  ghee_json_text(&json, "on_reject", spec->divert ? "divert" : "stop");
+  if (spec->dead_letter_uri) ghee_json_text(&json, "dead_letter", spec->dead_letter_uri);
+  ghee_json_uint(&json, "max_crashes", spec->max_crashes);
+  ghee_json_uint(&json, "interleave", spec->interleave);
+  ghee_json_end_map(&json);
+  return ghee_buffer_check(out, "writing a description", err);
+}
