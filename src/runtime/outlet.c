@@ -118,6 +118,10 @@ static void on_event(void *user, const ghee_sender_event *event) {
 
 void ghee_outlet_peer(ghee_outlet *outlet, const ghee_say_peer *peer) {
   if (peer->worker >= outlet->n) return;
+  pthread_mutex_lock(&outlet->locked.mutex);
+  bool known = outlet->locked.targets[peer->worker].number == peer->number;
+  pthread_mutex_unlock(&outlet->locked.mutex);
+  if (known) return; /* said again by a new coordinator; what is in flight there must stay */
   ghee_outlet_no_peer(outlet, peer->worker);
   uint64_t self = (uint64_t)outlet->worker->stage << 32 | outlet->worker->index;
   if (outlet->ops->connect(outlet->sender, peer->address, self, peer->number, NULL) != GHEE_OK) return; /* dead already: NO_PEER follows */

@@ -83,7 +83,8 @@ typedef struct ghee_say_welcome {
   uint32_t generation, world; uint64_t step; uint32_t incarnation; /* of the ranks: a new number each time they are started */
   ghee_place place; char *state_file; const void *position; size_t position_bytes;
 } ghee_say_welcome;
-/** PEER: a worker of the next stage listens. NO_PEER: (worker) it is gone. `number` is new for each start. */
+/** PEER: a worker of the next stage listens. NO_PEER: (worker) it is gone. `number` is another for each start of a worker, and
+ *  the same from every coordinator (ghee_peer_number). */
 typedef struct ghee_say_peer { uint32_t worker; uint64_t number; char *address; } ghee_say_peer;
 typedef struct ghee_say_lease { ghee_attempt attempt; uint32_t from_seq; } ghee_say_lease;
 /* REVOKE, ACCEPT, REFUSE: (attempt).   COMMITTED: (u64 ticket).   FLUSH, END: {}. */

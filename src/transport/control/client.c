@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "transport/control/address.h"
+#include "base/unix_address.h"
 #include "transport/control/control.h"
 
 struct ghee_control_client {
@@ -18,7 +18,7 @@ static ghee_status connect_to(int fd, const char *path, ghee_error *err) {
   struct sockaddr_un address;
   socklen_t size;
   int folder_fd;
-  ghee_status status = ghee_control_address(path, &address, &size, &folder_fd, err);
+  ghee_status status = ghee_unix_address(path, &address, &size, &folder_fd, err);
   if (status == GHEE_OK && connect(fd, (struct sockaddr *)&address, size) != 0) status = ghee_error_set_errno(err, errno, "cannot connect to %s", path);
   if (folder_fd >= 0) close(folder_fd);
   return status;

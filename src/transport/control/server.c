@@ -9,7 +9,7 @@
 
 #include "base/array.h"
 #include "base/hash.h"
-#include "transport/control/address.h"
+#include "base/unix_address.h"
 #include "transport/control/control.h"
 
 typedef struct packet { struct packet *next; size_t size; uint8_t data[]; } packet;
@@ -36,7 +36,7 @@ static ghee_status listen_at(const char *path, int *out, ghee_error *err) {
   struct sockaddr_un address;
   socklen_t size;
   int folder_fd, fd;
-  ghee_status status = ghee_control_address(path, &address, &size, &folder_fd, err);
+  ghee_status status = ghee_unix_address(path, &address, &size, &folder_fd, err);
   if (status == GHEE_OK) {
     fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     unlink(path);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Long paths of sockets. */
-#include "transport/control/address.h"
+#include "base/unix_address.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 #include "base/memory.h"
 
-ghee_status ghee_control_address(const char *path, struct sockaddr_un *out, socklen_t *size, int *folder_fd, ghee_error *err) {
+ghee_status ghee_unix_address(const char *path, struct sockaddr_un *out, socklen_t *size, int *folder_fd, ghee_error *err) {
   *out = (struct sockaddr_un){.sun_family = AF_UNIX};
   *size = sizeof *out;
   *folder_fd = -1;
