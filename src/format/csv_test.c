@@ -7,9 +7,10 @@
 
 static void types_come_back_or_are_refused(void **state) {
   (void)state;
+  sample_least = 1;
   sample_check_types(&ghee_csv_ops, true,
                      "binary large_binary fixed_binary list large_list fixed_list map struct list_of_lists list_of_structs "
-                     "duration_s duration_ms duration_us duration_ns interval_months interval_days interval_month_day_nano",
+                     "interval_months interval_days interval_month_day_nano",
                      "");
 }
 

@@ -108,12 +108,15 @@ static inline void sample_value(const ghee_type *type, int64_t number, uint8_t *
   }
 }
 
+/* Of each string and list; 1 for formats in which the empty string is null. */
+static int sample_least;
+
 static inline void *sample_offsets(int64_t rows, bool large, unsigned seed, int64_t *total) {
   int64_t *wide = calloc((size_t)rows + 1, 8);
   int32_t *narrow = calloc((size_t)rows + 1, 4);
   *total = 0;
   for (int64_t i = 0; i < rows; i++) {
-    *total += sample_number(i, seed) % 4;
+    *total += sample_least + sample_number(i, seed) % 4;
     wide[i + 1] = *total;
     narrow[i + 1] = (int32_t)*total;
   }

@@ -58,7 +58,7 @@ fn first_record(head: &Head, delimiter: u8) -> Outcome<(Vec<String>, usize)> {
 /// How the crate parses a wanted type; what it lacks is cast afterwards.
 fn parsed_as(field: &Field) -> Outcome<DataType> {
     use DataType::*;
-    match types::zones_as_utc(types::without_dictionary(field.data_type().clone())) {
+    match types::as_text(field.data_type().clone()) {
         LargeUtf8 | Null => Ok(Utf8),
         t @ (Boolean | Utf8 | Date32 | Date64 | Timestamp(_, _) | Decimal128(_, _) | Decimal256(_, _)) => Ok(t),
         t @ (Time32(TimeUnit::Second | TimeUnit::Millisecond) | Time64(TimeUnit::Microsecond | TimeUnit::Nanosecond)) => Ok(t),

@@ -94,11 +94,11 @@ fn check_claims(data: &[u8], body_at: usize, batch: &arrow_ipc::RecordBatch) -> 
         return Ok(());
     }
     for buffer in batch.buffers().iter().flatten() {
-        let (at, len) = (usize::try_from(buffer.offset()), usize::try_from(buffer.length()));
-        let place = at.ok().and_then(|at| at.checked_add(body_at)).unwrap_or(usize::MAX);
-        let Some(claim) = data.get(place..).and_then(|d| d.first_chunk::<8>()) else { continue };
+        let (Ok(at), Ok(len)) = (usize::try_from(buffer.offset()), usize::try_from(buffer.length())) else { continue };
+        let packed = data.get(at.saturating_add(body_at)..).and_then(|body| body.get(..len));
+        let Some(claim) = packed.and_then(|packed| packed.first_chunk::<8>()) else { continue };
         let claim = i64::from_le_bytes(*claim);
-        let most = len.unwrap_or(0).saturating_mul(MOST_RATIO) as i64;
+        let most = i64::try_from(len.saturating_mul(MOST_RATIO)).unwrap_or(i64::MAX);
         if claim > most || claim > 0 && Vec::<u8>::new().try_reserve_exact(claim as usize).is_err() {
             return fail(CORRUPT, format!("a compressed buffer claims to hold {claim} bytes"));
         }

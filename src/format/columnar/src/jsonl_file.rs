@@ -103,7 +103,8 @@ impl JsonlFile {
         };
         let wanted = types::indices_of(&full, options.columns.as_deref())?;
         let schema = Arc::new(full.project(&wanted)?);
-        let parsed = Arc::new(types::map_schema(&types::map_schema(&schema, &types::without_dictionary), &types::zones_as_utc));
+        let parsed = Arc::new(types::map_schema(&schema, &types::as_text));
+        types::refuse(&parsed, |t| matches!(t, DataType::Interval(_)), "cannot be read from JSON lines")?;
         let dialect = Jsonl { parsed, schema };
         dialect.decoder(1, 0)?;
         Ok(JsonlFile { dialect: Arc::new(dialect), data_start: head.start as u64, batch_rows: options.batch_rows })

@@ -179,13 +179,11 @@ fn start_of(data: &[u8]) -> Outcome<usize> {
     Ok(mark + data[mark..].iter().take_while(|b| **b == b'\n' || **b == b'\r').count())
 }
 
-/// Parts of about `part_bytes` from `start` on, each ending behind a line end. With quotes the whole file is scanned once, as
-/// only its start tells which line ends lie inside of quotes.
+/// Parts of about `part_bytes` from `start` on, each ending behind a line end. With quotes (a delimiter) all is scanned once,
+/// as only the start of a file tells which line ends lie inside of quotes; without them only the edges of parts are read.
 pub fn cut(source: &Source, start: u64, part_bytes: u64, delimiter: Option<u8>, each: &mut dyn FnMut(Part) -> Outcome<()>) -> Outcome<()> {
     let (size, part_bytes) = (source.size(), part_bytes.max(1));
-    let mut give = |from: u64, to: u64| {
-        each(Part { index: 0, offset: from, size_bytes: to - from, rows: -1, memory_bytes: (to - from).saturating_mul(2) })
-    };
+    let most = if delimiter.is_none() { LINE_BYTES } else { CHUNK_BYTES };
     let (mut from, mut at, mut lines) = (start, start, Lines::new(delimiter));
     while from < size && size - from > part_bytes {
         if delimiter.is_none() {
@@ -194,26 +192,32 @@ pub fn cut(source: &Source, start: u64, part_bytes: u64, delimiter: Option<u8>, 
         if at >= size {
             break;
         }
-        let most = if delimiter.is_none() { LINE_BYTES } else { CHUNK_BYTES };
         let chunk = source.read(at, (size - at).min(most as u64) as usize)?;
-        let mut done = 0;
+        let (mut done, mut gave) = (0, false);
         while let Some(n) = lines.next(&chunk[done..]) {
             done += n;
             let end = at + done as u64;
-            if end - from >= part_bytes {
-                give(from, end)?;
-                from = end;
-                if delimiter.is_none() {
-                    break;
-                }
+            if end - from < part_bytes {
+                continue;
+            }
+            each(part_of(from, end))?;
+            from = end;
+            gave = true;
+            if delimiter.is_none() {
+                break;
             }
         }
-        at += if delimiter.is_none() && from == at + done as u64 { done } else { chunk.len() } as u64;
+        // Without quotes the next edge is looked for afresh, further on; with them the scan goes on behind the chunk.
+        at = if delimiter.is_none() && gave { from } else { at + chunk.len() as u64 };
     }
     if from < size {
-        give(from, size)?;
+        each(part_of(from, size))?;
     }
     Ok(())
+}
+
+fn part_of(from: u64, to: u64) -> Part {
+    Part { index: 0, offset: from, size_bytes: to - from, rows: -1, memory_bytes: (to - from).saturating_mul(2) }
 }
 
 /// A crate's push decoder.

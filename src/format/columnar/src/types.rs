@@ -2,11 +2,11 @@
 //! Types: what ghee does not carry mapped to what it does, projection by name, and arrays made to fit.
 use std::sync::Arc;
 
-use arrow_array::{make_array, Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{make_array, Array, ArrayRef, NullArray, RecordBatch, RecordBatchOptions};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 
-use crate::fail::{fail, Outcome, NOT_FOUND, UNSUPPORTED};
+use crate::fail::{fail, Outcome, CORRUPT, NOT_FOUND, UNSUPPORTED};
 
 /// Rewrites the types of a schema from the leaves up; `f` sees each type with its children done.
 pub fn map_schema(schema: &Schema, f: &impl Fn(DataType) -> DataType) -> Schema {
@@ -59,10 +59,23 @@ pub fn without_dictionary(data_type: DataType) -> DataType {
     }
 }
 
+/// The types that text is written with and, but for what a format parses by itself, read as.
+pub fn as_text(data_type: DataType) -> DataType {
+    duration_as_number(zones_as_utc(without_dictionary(data_type)))
+}
+
 /// Text knows no named zones (their tables are not in this build): instants are written and parsed in UTC.
 pub fn zones_as_utc(data_type: DataType) -> DataType {
     match data_type {
         DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(unit, Some("+00:00".into())),
+        other => other,
+    }
+}
+
+/// Text holds a duration as its number of units.
+pub fn duration_as_number(data_type: DataType) -> DataType {
+    match data_type {
+        DataType::Duration(_) => DataType::Int64,
         other => other,
     }
 }
@@ -75,16 +88,22 @@ pub fn null_as_text(data_type: DataType) -> DataType {
     }
 }
 
-pub fn refuse_unions(schema: &Schema) -> Outcome<()> {
+/// Fails for a column in which `found` holds for a type, at any depth.
+pub fn refuse(schema: &Schema, found: impl Fn(&DataType) -> bool, why: &str) -> Outcome<()> {
     for field in schema.fields() {
-        let flat = Schema::new(vec![field.clone()]);
-        for inner in flat.flattened_fields() {
-            if matches!(inner.data_type(), DataType::Union(_, _)) {
-                return fail(UNSUPPORTED, format!("column {}: unions are not supported", field.name()));
+        let alone = Schema::new(vec![field.clone()]);
+        for inner in alone.flattened_fields() {
+            let data_type = without_dictionary(inner.data_type().clone());
+            if found(&data_type) {
+                return fail(UNSUPPORTED, format!("column {}: {data_type} {why}", field.name()));
             }
         }
     }
     Ok(())
+}
+
+pub fn refuse_unions(schema: &Schema) -> Outcome<()> {
+    refuse(schema, |t| matches!(t, DataType::Union(_, _)), "is not supported")
 }
 
 /// Indices of `columns` in `schema`; all of them for None.
@@ -112,6 +131,12 @@ pub fn conform(batch: RecordBatch, schema: &SchemaRef) -> Outcome<RecordBatch> {
         let (have, want) = (column.data_type(), field.data_type());
         if have == want {
             return Ok(column.clone());
+        }
+        if *want == DataType::Null {
+            return match column.null_count() == column.len() {
+                true => Ok(Arc::new(NullArray::new(column.len()))),
+                false => fail(CORRUPT, format!("column {} has values, but its type is null", field.name())),
+            };
         }
         if have.equals_datatype(want) || map_type(have, &zones_as_utc).equals_datatype(&map_type(want, &zones_as_utc)) {
             return Ok(make_array(relabel(column.to_data(), want)?));

@@ -9,7 +9,7 @@ use arrow_data::transform::MutableArrayData;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow_ipc::{CompressionType, MetadataVersion};
 use arrow_json::writer::{LineDelimited, WriterBuilder as JsonBuilder};
-use arrow_schema::{DataType, Schema, SchemaRef};
+use arrow_schema::{DataType, IntervalUnit, SchemaRef};
 use arrow_select::concat::concat_batches;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
@@ -132,15 +132,8 @@ fn no_codec(codec: Option<&str>, format: &str) -> Outcome<()> {
 }
 
 fn open_parquet(sink: Sink, schema: &SchemaRef, options: &WriteOptions) -> Outcome<Format> {
-    for field in schema.fields() {
-        let one = Schema::new(vec![field.clone()]);
-        for inner in one.flattened_fields() {
-            let data_type = types::without_dictionary(inner.data_type().clone());
-            if matches!(data_type, DataType::Interval(arrow_schema::IntervalUnit::MonthDayNano)) {
-                return fail(UNSUPPORTED, format!("column {}: Parquet has no {data_type}", field.name()));
-            }
-        }
-    }
+    let month_day_nano = DataType::Interval(IntervalUnit::MonthDayNano);
+    types::refuse(schema, |t| *t == month_day_nano, "cannot be written as Parquet")?;
     let properties = WriterProperties::builder()
         .set_compression(parquet_codec(options.codec)?)
         .set_max_row_group_row_count(Some(options.row_group_rows))
@@ -156,22 +149,20 @@ fn open_parquet(sink: Sink, schema: &SchemaRef, options: &WriteOptions) -> Outco
 
 fn open_csv(sink: Sink, schema: &SchemaRef, options: &WriteOptions) -> Outcome<Format> {
     no_codec(options.codec, "csv")?;
-    for field in schema.fields() {
+    let no_text = |t: &DataType| {
         use DataType::*;
-        let data_type = types::without_dictionary(field.data_type().clone());
-        let binary = matches!(data_type, Binary | LargeBinary | FixedSizeBinary(_) | BinaryView);
-        if data_type.is_nested() || binary || matches!(data_type, Interval(_) | Duration(_)) {
-            return fail(UNSUPPORTED, format!("column {}: {data_type} cannot be written as CSV", field.name()));
-        }
-    }
+        t.is_nested() || matches!(t, Binary | LargeBinary | FixedSizeBinary(_) | BinaryView | Interval(_))
+    };
+    types::refuse(schema, no_text, "cannot be written as CSV")?;
     let mut writer = arrow_csv::WriterBuilder::new().with_delimiter(options.delimiter).build(sink);
     // The header stands even when no row follows.
     writer.write(&RecordBatch::new_empty(schema.clone()))?;
     Ok(Format::Csv(writer))
 }
 
-fn open_jsonl(sink: Sink, options: &WriteOptions) -> Outcome<Format> {
+fn open_jsonl(sink: Sink, schema: &SchemaRef, options: &WriteOptions) -> Outcome<Format> {
     no_codec(options.codec, "jsonl")?;
+    types::refuse(schema, |t| matches!(t, DataType::Interval(_)), "cannot be written as JSON lines")?;
     // Nulls are spelled out, so that the first lines show every column.
     Ok(Format::Jsonl(JsonBuilder::new().with_explicit_nulls(true).build(sink)))
 }
@@ -247,12 +238,12 @@ impl Writer {
         let written = Arc::new(match kind {
             0 => schema.as_ref().clone(),
             3 => types::map_schema(&schema, &types::without_dictionary),
-            _ => types::map_schema(&types::map_schema(&schema, &types::without_dictionary), &types::zones_as_utc),
+            _ => types::map_schema(&schema, &types::as_text),
         });
         let opened = match kind {
             0 => open_parquet(sink.clone(), &written, options),
             1 => open_csv(sink.clone(), &written, options),
-            2 => open_jsonl(sink.clone(), options),
+            2 => open_jsonl(sink.clone(), &written, options),
             3 => open_ipc(sink.clone(), &written, options),
             _ => fail(INVALID, "no such format"),
         };
