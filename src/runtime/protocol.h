@@ -87,7 +87,8 @@ typedef struct ghee_say_welcome {
  *  the same from every coordinator (ghee_peer_number). */
 typedef struct ghee_say_peer { uint32_t worker; uint64_t number; char *address; } ghee_say_peer;
 typedef struct ghee_say_lease { ghee_attempt attempt; uint32_t from_seq; } ghee_say_lease;
-/* REVOKE, ACCEPT, REFUSE: (attempt).   COMMITTED: (u64 ticket).   FLUSH, END: {}. */
+/* REVOKE, ACCEPT, REFUSE: (attempt); REVOKE with chunk UINT32_MAX: every attempt with a token up to this.   COMMITTED: (u64 ticket).
+ * STORED: (u64 step).   FLUSH, END: {}. */
 
 /** One decoded message. Texts and arrays belong to it: ghee_message_fini of protocol.c; bytes borrow from the input. */
 typedef struct ghee_say_message {

@@ -146,7 +146,7 @@ void ghee_worker_heard(ghee_worker *worker, const ghee_say_message *message) {
     case GHEE_SAY_FLUSH: if (worker->output) ghee_output_flush(worker->output); break;
     case GHEE_SAY_FIXED_SCHEMA: learn_fixed(worker, &message->schema); break;
     case GHEE_SAY_GO: if (worker->train) ghee_train_go(worker->train, &message->step); break;
-    case GHEE_SAY_STORED: if (worker->train) ghee_train_stored(worker->train, message->checkpoint.step); break;
+    case GHEE_SAY_STORED: if (worker->train) ghee_train_stored(worker->train, message->ticket); break;
     case GHEE_SAY_END: ghee_worker_stop(worker); break;
     default: ghee_log(GHEE_LOG_ERROR, "the coordinator said %d, which is not for workers", message->what);
   }

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The output side of the coordinator: whole chunks are accepted once, their files recorded, and in the end published. */
+#include <stdio.h>
+#include <string.h>
+
+#include "manifest/manifest.h"
+#include "runtime/coordinator.h"
+
+static void finish_chunk(void *user, uint32_t chunk) {
+  ghee_coordinator *of = user;
+  ghee_chunks_finish(&of->chunks, 0, chunk);
+  of->chunks.leased++;
+}
+
+static ghee_status sum_file(void *user, const ghee_ledger_file *file, ghee_error *err) {
+  ghee_coordinator *of = user;
+  (void)err;
+  if (file->dead_letter) of->rows_rejected += file->rows;
+  else of->rows_committed += file->rows;
+  return GHEE_OK;
+}
+
+ghee_status ghee_commits_open(ghee_coordinator *of, ghee_error *err) {
+  GHEE_TRY(ghee_object_store_open(of->spec->output_uri, &of->store, err));
+  GHEE_TRY(of->store->ops->staging(of->store, of->spec->output_uri, of->id, &of->staging, err));
+  if (of->over) return GHEE_OK;
+  GHEE_TRY(ghee_ledger_each_chunk(of->ledger, finish_chunk, of, err));
+  return ghee_ledger_each_file(of->ledger, sum_file, of, err);
+}
+
+ghee_status ghee_commits_on_complete(ghee_coordinator *of, uint32_t worker, const ghee_say_complete *said, ghee_error *err) {
+  (void)err;
+  bool accepted = ghee_chunks_accept(&of->chunks, &said->attempt, ghee_last_stage(of), worker);
+  ghee_say_message answer = {.what = accepted ? GHEE_SAY_ACCEPT : GHEE_SAY_REFUSE, .attempt = said->attempt};
+  ghee_crew_say(of, &of->crews[ghee_last_stage(of)].members[worker], &answer);
+  return GHEE_OK;
+}
+
+static void say_committed(ghee_coordinator *of, uint64_t peer, uint64_t ticket) {
+  ghee_crew *sinks = &of->crews[ghee_last_stage(of)];
+  ghee_say_message message = {.what = GHEE_SAY_COMMITTED, .ticket = ticket};
+  for (uint32_t i = 0; i < sinks->of->workers; i++)
+    if (sinks->members[i].peer == peer) ghee_crew_say(of, &sinks->members[i], &message);
+}
+
+/* What is said of chunks that are not (any more) this worker's cannot be recorded: -1. 1: all of it is recorded already. */
+static int judge(const ghee_coordinator *of, uint32_t worker, const ghee_say_staged *said) {
+  size_t done = 0;
+  for (size_t i = 0; i < said->chunks.count; i++) {
+    const ghee_attempt *attempt = &said->chunks.items[i];
+    const ghee_chunk_slot *slot = ghee_chunks_slot(&of->chunks, attempt->epoch, attempt->chunk);
+    if (!slot) return -1;
+    if (slot->state == GHEE_CHUNK_DONE) done++;
+    else if (slot->state != GHEE_CHUNK_ACCEPTED || slot->token != attempt->token || slot->worker != worker) return -1;
+  }
+  return done == 0 ? 0 : done == said->chunks.count ? 1 : -1;
+}
+
+ghee_status ghee_commits_on_staged(ghee_coordinator *of, uint32_t worker, ghee_say_staged *said, ghee_error *err) {
+  uint64_t peer = of->crews[ghee_last_stage(of)].members[worker].peer;
+  int verdict = judge(of, worker, said);
+  if (verdict > 0) {
+    say_committed(of, peer, said->ticket);
+    return GHEE_OK;
+  }
+  if (verdict < 0) return ghee_error_set(err, GHEE_INTERNAL, "worker %u staged %s with chunks that are not its own", worker, said->name);
+  ghee_commit commit = {.ticket = ++of->next_ticket, .peer = peer, .worker_ticket = said->ticket, .rows = said->rows, .dead_letter = said->dead_letter};
+  bool ok = true;
+  for (size_t i = 0; i < said->chunks.count && ok; i++) ok = ghee_array_push(&commit.chunks, said->chunks.items[i].chunk);
+  if (!ok || !ghee_array_push(&of->commits, commit)) {
+    ghee_array_fini(&commit.chunks);
+    return ghee_error_no_memory(err, "recording a file");
+  }
+  ghee_ledger_file file = {.name = said->name, .rows = said->rows, .size_bytes = said->size_bytes, .checksum = said->checksum,
+                           .chunks = commit.chunks.items, .n_chunks = commit.chunks.count, .dead_letter = said->dead_letter};
+  return *said->name ? ghee_ledger_commit_files(of->ledger, &file, 1, commit.ticket, err)
+                     : ghee_ledger_commit_chunks(of->ledger, commit.chunks.items, commit.chunks.count, commit.ticket, err);
+}
+
+static ghee_status on_recorded(ghee_coordinator *of, uint64_t ticket, const ghee_error *how, ghee_error *err) {
+  for (size_t i = 0; i < of->commits.count; i++) {
+    ghee_commit commit = of->commits.items[i];
+    if (commit.ticket != ticket) continue;
+    of->commits.items[i] = of->commits.items[--of->commits.count];
+    bool twice = how->status == GHEE_EXISTS && commit.dead_letter; /* said again to a new coordinator */
+    if (how->status == GHEE_OK || twice) {
+      for (size_t k = 0; k < commit.chunks.count; k++) ghee_chunks_finish(&of->chunks, 0, commit.chunks.items[k]);
+      if (!twice && commit.dead_letter) of->rows_rejected += commit.rows;
+      if (!twice && !commit.dead_letter) of->rows_committed += commit.rows;
+      say_committed(of, commit.peer, commit.worker_ticket);
+    }
+    ghee_array_fini(&commit.chunks);
+    if (how->status == GHEE_OK || twice) return GHEE_OK;
+    return ghee_error_set(err, how->status, "a file of the output could not be recorded: %s", how->message);
+  }
+  return GHEE_OK;
+}
+
+ghee_status ghee_commits_on_ledger(ghee_coordinator *of, ghee_error *err) {
+  uint64_t ticket;
+  ghee_error how;
+  while (ghee_ledger_next(of->ledger, &ticket, &how) == GHEE_OK) GHEE_TRY(on_recorded(of, ticket, &how, err));
+  return GHEE_OK;
+}
+
+/* ---- publication ---- */
+
+typedef struct listing { ghee_manifest *manifest; bool dead_letters; } listing;
+
+static ghee_status list_file(void *user, const ghee_ledger_file *file, ghee_error *err) {
+  listing *of = user;
+  if (file->dead_letter != of->dead_letters) return GHEE_OK;
+  return ghee_manifest_add(of->manifest, file->name, file->rows, file->size_bytes, file->checksum, err);
+}
+
+static ghee_status publish(ghee_coordinator *of, const char *uri, const char *staging, ghee_publish_mode mode, const char *format, bool dead_letters,
+                           ghee_error *err) {
+  ghee_manifest manifest = {.job = ghee_strdup(of->id), .format = ghee_strdup(format)};
+  listing to = {.manifest = &manifest, .dead_letters = dead_letters};
+  ghee_status status = manifest.job && manifest.format ? ghee_ledger_each_file(of->ledger, list_file, &to, err) : ghee_error_no_memory(err, "publishing");
+  if (status == GHEE_OK && !(dead_letters && manifest.count == 0)) status = ghee_manifest_publish(of->store, staging, uri, mode, &manifest, err);
+  ghee_manifest_fini(&manifest);
+  return status;
+}
+
+ghee_status ghee_commits_publish(ghee_coordinator *of, ghee_error *err) {
+  static const ghee_publish_mode modes[] = {[GHEE_OUTPUT_ERROR] = GHEE_PUBLISH_ERROR, [GHEE_OUTPUT_OVERWRITE] = GHEE_PUBLISH_OVERWRITE,
+                                            [GHEE_OUTPUT_APPEND] = GHEE_PUBLISH_APPEND};
+  GHEE_TRY(ghee_ledger_set_state(of->ledger, GHEE_JOB_PUBLISHING, 0, "", err));
+  if (of->spec->dead_letter_uri) {
+    char *staging;
+    GHEE_TRY(of->store->ops->staging(of->store, of->spec->dead_letter_uri, of->id, &staging, err));
+    ghee_status status = publish(of, of->spec->dead_letter_uri, staging, GHEE_PUBLISH_APPEND, "jsonl", true, err);
+    ghee_free(staging);
+    GHEE_TRY(status);
+  }
+  return publish(of, of->spec->output_uri, of->staging, modes[of->spec->mode], of->spec->output_format, false, err);
+}
+
+ghee_status ghee_commits_settle(ghee_coordinator *of, ghee_error *err) {
+  uint64_t wanted = ghee_chunks_wanted(&of->chunks);
+  if (of->chunks.done >= wanted && of->commits.count == 0) {
+    GHEE_TRY(ghee_commits_publish(of, err));
+    ghee_coordinator_succeed(of);
+  } else if (of->chunks.done + of->chunks.accepted >= wanted && !of->flushed) {
+    ghee_say_message flush = {.what = GHEE_SAY_FLUSH};
+    ghee_crew_tell(of, ghee_last_stage(of), &flush);
+    of->flushed = true;
+  }
+  return GHEE_OK;
+}
