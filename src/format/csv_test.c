@@ -91,6 +91,13 @@ static void options_are_heeded(void **state) {
   expect("1,x\n2,y\n", "x;y", (ghee_read_options){.csv_no_header = true, .columns = names, .n_columns = 1});
 }
 
+static void what_looks_like_a_time_and_is_none_stays_text(void **state) {
+  (void)state;
+  ghee_read_options plain = {0};
+  expect("at\n2024-01-02 03:04:05 Mars\n", "2024-01-02 03:04:05 Mars", plain);
+  expect("on\n2024-13-45\n", "2024-13-45", plain);
+}
+
 static void a_given_schema_is_found_by_name(void **state) {
   (void)state;
   static const sample_type given[] = {{"b", "u", true, NULL, 0, NULL}, {"a", "g", true, NULL, 0, NULL}};
@@ -123,7 +130,9 @@ static void bad_rows_are_named(void **state) {
   expect_failure("a,b\n1,x\n2\n", typed, "line 3 (byte 8)");
   expect_failure("a,b\n1,x\n2,\"y\n3,z\n", typed, "line 3 (byte 8): a quoted field");
   expect_failure("a,b\n1,x\n2,\xff\n", typed, "line 3");
-  expect_failure("a,b\n1,x,3\n", plain, "columns");
+  expect_failure("\na,b\n1,x,3\n", plain, "line 3: 2 columns expected, 3 found");
+  expect_failure("a,b\n1,\"x\ny\"\n\n2\n", plain, "line 5: 2 columns expected, 1 found");
+  expect_failure("a,b\n1,\xff\n", plain, "line 2");
   expect_failure("a,\xff\n1,x\n", plain, "line 1");
   ghee_schema_unref(schema);
 }
@@ -174,6 +183,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(types_come_back_or_are_refused), cmocka_unit_test(text_in_all_its_habits),
       cmocka_unit_test(quotes_hide_what_is_inside),     cmocka_unit_test(options_are_heeded),
+      cmocka_unit_test(what_looks_like_a_time_and_is_none_stays_text),
       cmocka_unit_test(a_given_schema_is_found_by_name), cmocka_unit_test(bad_rows_are_named),
       cmocka_unit_test(a_bad_row_behind_many_is_named), cmocka_unit_test(lines_may_be_very_long),
       cmocka_unit_test(other_encodings_are_named),

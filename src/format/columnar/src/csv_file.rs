@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! CSV: columns by the header's names, types inferred from the head or given.
+use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_csv::reader::{Decoder, Format, ReaderBuilder};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use memchr::memchr_iter;
 use regex::Regex;
 
-use crate::fail::{fail, Fail, Outcome, CORRUPT, INVALID, SCHEMA, UNSUPPORTED};
+use crate::fail::{fail, Outcome, CORRUPT, INVALID, SCHEMA, UNSUPPORTED};
 use crate::file::{Batches, File, Part, ReadOptions};
 use crate::source::Source;
 use crate::text::{self, Decode, Dialect, Head, TextRows};
@@ -79,7 +81,12 @@ impl CsvFile {
         let skip = if options.header { len } else { 0 };
         let fields = match &options.schema {
             Some(given) => given_fields(names, given)?,
-            None => inferred_fields(names, &head.text()[skip..], &format_of(delimiter, &null))?,
+            None => {
+                let rows = &head.text()[skip..];
+                let line = head.line + memchr_iter(b'\n', &head.text()[..skip]).count();
+                check_rows(rows, line, names.len(), delimiter)?;
+                inferred_fields(names, rows, &format_of(delimiter, &null))?
+            }
         };
         let in_file = types::schema_of_fields(fields);
         let full = Arc::new(with_given_types(&in_file, options.schema.as_deref()));
@@ -103,17 +110,46 @@ impl CsvFile {
     }
 }
 
-fn inferred_fields(names: Vec<String>, rows: &[u8], format: &Format) -> Outcome<Vec<Field>> {
-    let (inferred, _) = format.infer_schema(rows, None).map_err(|e| {
-        let failed = Fail::from(e);
-        Fail { status: failed.status, text: format!("in its head: {}", text::reason(&failed.text)) }
-    })?;
-    let found = inferred.fields().len();
-    if found != 0 && found != names.len() {
-        return fail(CORRUPT, format!("the header has {} columns, the first row {found}", names.len()));
+/// The first record of the head that is not text or has another number of fields than the columns.
+fn check_rows(rows: &[u8], first_line: usize, columns: usize, delimiter: u8) -> Outcome<()> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(rows);
+    let mut record = csv::StringRecord::new();
+    let line_of = |place: Option<&csv::Position>| first_line as u64 - 1 + place.map_or(1, |p| p.line());
+    loop {
+        match reader.read_record(&mut record) {
+            Ok(false) => return Ok(()),
+            Ok(true) if record.len() == columns => {}
+            Ok(true) => {
+                let (line, found) = (line_of(record.position()), record.len());
+                return fail(CORRUPT, format!("line {line}: {columns} columns expected, {found} found"));
+            }
+            Err(e) => {
+                let line = line_of(e.position());
+                return fail(CORRUPT, format!("line {line}: {}", text::reason(&e.to_string())));
+            }
+        }
     }
+}
+
+/// Columns whose values look like a type but do not parse as it (a named time zone, an hour 25) are text.
+fn fields_that_parse(fields: Vec<Field>, rows: &[u8], format: &Format) -> Vec<Field> {
+    let schema = types::schema_of_fields(fields.clone());
+    let parses = |i: usize| {
+        let builder = ReaderBuilder::new(schema.clone()).with_format(format.clone()).with_projection(vec![i]);
+        builder.build(Cursor::new(rows)).is_ok_and(|mut batches| batches.all(|batch| batch.is_ok()))
+    };
+    let checked = |(i, field): (usize, Field)| match field.data_type() {
+        DataType::Timestamp(_, _) | DataType::Date32 if !parses(i) => field.with_data_type(DataType::Utf8),
+        _ => field,
+    };
+    fields.into_iter().enumerate().map(checked).collect()
+}
+
+fn inferred_fields(names: Vec<String>, rows: &[u8], format: &Format) -> Outcome<Vec<Field>> {
+    let (inferred, _) = format.infer_schema(rows, None)?;
     let type_of = |i: usize| inferred.fields().get(i).map_or(DataType::Utf8, |f| types::null_as_text(f.data_type().clone()));
-    Ok(names.into_iter().enumerate().map(|(i, name)| Field::new(name, type_of(i), true)).collect())
+    let fields = names.into_iter().enumerate().map(|(i, name)| Field::new(name, type_of(i), true)).collect();
+    Ok(fields_that_parse(fields, rows, format))
 }
 
 fn given_fields(names: Vec<String>, given: &Schema) -> Outcome<Vec<Field>> {

@@ -61,7 +61,15 @@ fn load(source: &Arc<Source>) -> Outcome<ArrowReaderMetadata> {
         return fail(CORRUPT, "its schema is nested more than 128 deep");
     }
     let options = ArrowReaderOptions::new().with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
-    let meta = ArrowReaderMetadata::load(&tail, options.clone()).map_err(|e| Fail::from(e).before("its footer"))?;
+    let (meta, options) = match ArrowReaderMetadata::load(&tail, options.clone()) {
+        Ok(meta) => (meta, options),
+        // Some writers store a hint of the Arrow types that the crate cannot read; the Parquet types say enough without it.
+        Err(e) => {
+            let plain = options.with_skip_arrow_metadata(true);
+            let failed = |_| Fail::from(e).before("its footer");
+            (ArrowReaderMetadata::load(&tail, plain.clone()).map_err(failed)?, plain)
+        }
+    };
     types::refuse_unions(meta.schema())?;
     let plain = types::map_schema(meta.schema(), &types::plain);
     if plain == **meta.schema() {
