@@ -114,7 +114,11 @@ impl CsvFile {
 fn check_rows(rows: &[u8], first_line: usize, columns: usize, delimiter: u8) -> Outcome<()> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(rows);
     let mut record = csv::StringRecord::new();
-    let line_of = |place: Option<&csv::Position>| first_line as u64 - 1 + place.map_or(1, |p| p.line());
+    let line_of = |place: Option<&csv::Position>| {
+        let at = place.map_or(0, |p| p.byte() as usize).min(rows.len());
+        let blank = rows[at..].iter().take_while(|b| **b == b'\n' || **b == b'\r').count();
+        first_line + memchr_iter(b'\n', &rows[..at + blank]).count()
+    };
     loop {
         match reader.read_record(&mut record) {
             Ok(false) => return Ok(()),
