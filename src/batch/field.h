@@ -6,9 +6,6 @@
 
 #include "batch/schema.h"
 
-/** How deep fields may nest: all walks recurse. */
-enum { GHEE_FIELD_DEPTH = 64 };
-
 typedef struct ghee_field ghee_field;
 struct ghee_field {
   ghee_type type; /* of the indices where there is a dictionary */

@@ -21,4 +21,7 @@ ghee_status ghee_frame_write(const ghee_batch *batch, void *into, uint64_t size_
 ghee_status ghee_frame_read(ghee_schema *schema, const void *data, uint64_t size_bytes, bool trusted,
                             void (*release)(void *user), void *user, ghee_batch *out, ghee_error *err);
 
+/** Buffer sizes of a frame whose tables were read, against the lengths that it claims. Used by ghee_frame_read. */
+ghee_status ghee_frame_check(const struct ArrowSchema *schema, const struct ArrowArray *top, const void *frame, ghee_error *err);
+
 #endif

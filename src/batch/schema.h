@@ -11,6 +11,9 @@
 #include "base/status.h"
 #include "ghee/arrow.h"
 
+/** How deep fields may nest; deeper is GHEE_UNSUPPORTED. */
+enum { GHEE_SCHEMA_DEPTH = 64 };
+
 /** The Arrow types that ghee carries. Parameters (width, unit, zone, precision, list size) stand in ghee_type. */
 typedef enum ghee_kind {
   GHEE_NULL, GHEE_BOOL,
@@ -42,7 +45,8 @@ void ghee_type_describe(const struct ArrowSchema *field, ghee_buffer *text);
 /** Shared, counted, immutable. Thread: any. */
 typedef struct ghee_schema ghee_schema;
 
-/** Takes `schema` (its release is set to NULL), even on failure. Every type in it is checked. out gives: ghee_schema_unref. */
+/** Takes `schema` (its release is set to NULL), even on failure. Every type in it is checked, and that no two columns share a
+ *  name (GHEE_UNSUPPORTED). out gives: ghee_schema_unref. */
 ghee_status ghee_schema_new(struct ArrowSchema *schema, ghee_schema **out, ghee_error *err);
 ghee_schema *ghee_schema_ref(ghee_schema *schema);
 void ghee_schema_unref(ghee_schema *schema); /* NULL is fine */
@@ -52,9 +56,11 @@ int64_t ghee_schema_columns(const ghee_schema *schema);
 int64_t ghee_schema_find(const ghee_schema *schema, const char *name);
 /** A deep copy for someone who wants to own one (export). */
 ghee_status ghee_schema_export(const ghee_schema *schema, struct ArrowSchema *out, ghee_error *err);
+/** A deep copy of a schema or a field that stays its owner's. */
+ghee_status ghee_schema_copy_arrow(const struct ArrowSchema *schema, struct ArrowSchema *out, ghee_error *err);
 /** Only these columns, in this order. GHEE_NOT_FOUND names the column and those that there are. */
 ghee_status ghee_schema_project(const ghee_schema *schema, const char *const *names, size_t n, ghee_schema **out, ghee_error *err);
-/** Same names, types, metadata that carries tensor shapes; nullability may differ. */
+/** Same names, types, metadata that carries tensor shapes or extension types; nullability may differ. */
 bool ghee_schema_equal(const ghee_schema *a, const ghee_schema *b);
 /** The first difference in words: "column rating is float64, was float32". Empty if none. */
 void ghee_schema_difference(const ghee_schema *was, const ghee_schema *now, ghee_buffer *text);

@@ -41,7 +41,7 @@ struct ghee_output {
   ghee_worker *worker;
   ghee_object_store *store;
   const struct ghee_format_ops *format;
-  char *staging;
+  char *staging, *dead_staging;  /* of the output; of the dead letters, NULL if none are wanted */
   ghee_budget *budget;
   pthread_t thread;
   bool started;
@@ -172,8 +172,8 @@ static void staged_fini(staged *of) {
   *of = (staged){0};
 }
 
-static ghee_status open_sink(ghee_output *output, const char *name, ghee_sink **out, ghee_error *err) {
-  char *uri = ghee_uri_join(output->staging, name);
+static ghee_status open_sink(ghee_output *output, const char *staging, const char *name, ghee_sink **out, ghee_error *err) {
+  char *uri = ghee_uri_join(staging, name);
   if (!uri) return ghee_error_no_memory(err, "naming an output file");
   ghee_sink *raw;
   ghee_status status = output->store->ops->write(output->store, uri, &raw, err);
@@ -194,7 +194,7 @@ static ghee_status open_file(ghee_output *output, ghee_schema *schema, ghee_erro
   const ghee_job_spec *spec = output->worker->spec;
   output->file.name = new_name(output, "part", output->format->suffixes[0]);
   if (!output->file.name) return ghee_error_no_memory(err, "naming an output file");
-  GHEE_TRY(open_sink(output, output->file.name, &output->sink, err));
+  GHEE_TRY(open_sink(output, output->staging, output->file.name, &output->sink, err));
   ghee_write_options options = {.codec = spec->codec, .row_group_rows = spec->row_group_rows, .csv_delimiter = spec->csv_delimiter};
   return output->format->create(output->sink, schema, &options, &output->writer, err);
 }
@@ -234,7 +234,7 @@ static ghee_status stage_rejects(ghee_output *output, ghee_error *err) {
   if (output->rejects.size == 0) return GHEE_OK;
   staged file = {.rows = output->rejected, .dead_letter = true, .name = new_name(output, "rejected", ".jsonl")};
   ghee_sink *sink = NULL;
-  ghee_status status = file.name ? open_sink(output, file.name, &sink, err) : ghee_error_no_memory(err, "naming a dead-letter file");
+  ghee_status status = file.name ? open_sink(output, output->dead_staging, file.name, &sink, err) : ghee_error_no_memory(err, "naming a dead-letter file");
   if (status == GHEE_OK) status = sink->ops->write(sink, output->rejects.data, output->rejects.size, err);
   if (status == GHEE_OK) status = finish_sink(sink, &file, err);
   if (sink) sink->ops->close(sink);
@@ -368,6 +368,7 @@ static ghee_status open_store(ghee_output *output, ghee_error *err) {
   char *job = NULL;
   GHEE_TRY(ghee_job_folder_read_id(output->worker->folder, &job, err));
   ghee_status status = output->store->ops->staging(output->store, spec->output_uri, job, &output->staging, err);
+  if (status == GHEE_OK && spec->dead_letter_uri) status = output->store->ops->staging(output->store, spec->dead_letter_uri, job, &output->dead_staging, err);
   ghee_free(job);
   return status;
 }
@@ -409,6 +410,7 @@ void ghee_output_close(ghee_output *output) {
   if (output->store) ghee_object_store_close(output->store);
   ghee_budget_free(output->budget);
   ghee_free(output->staging);
+  ghee_free(output->dead_staging);
   pthread_cond_destroy(&output->locked.changed);
   pthread_mutex_destroy(&output->locked.mutex);
   ghee_free(output);

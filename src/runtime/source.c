@@ -381,7 +381,7 @@ ghee_status ghee_source_start(ghee_worker *worker, ghee_source_reader **out, ghe
   if (!source) return ghee_error_no_memory(err, "starting the reader");
   source->worker = worker;
   source->format = ghee_format_named(ghee_plan_format(worker->plan));
-  source->options = (ghee_read_options){.columns = worker->spec->columns, .n_columns = worker->spec->n_columns,
+  source->options = (ghee_read_options){.columns = worker->spec->n_columns ? worker->spec->columns : NULL, .n_columns = worker->spec->n_columns,
                                         .batch_rows = worker->of->batch_rows ? worker->of->batch_rows : 8192,
                                         .schema = ghee_plan_schema(worker->plan), .csv_delimiter = worker->spec->csv_delimiter,
                                         .csv_no_header = !worker->spec->csv_header, .csv_null = worker->spec->csv_null};

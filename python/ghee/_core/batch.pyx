@@ -271,19 +271,26 @@ cdef void free_array(object capsule) noexcept:
     free(array)
 
 
+cdef void borrowed(ArrowSchema *schema) noexcept:
+    pass
+
+
 cdef to_capsules(Arrays arrays):
     """(schema, array) for __arrow_c_array__; the array is moved out, so this works once."""
     cdef ArrowSchema *schema = <ArrowSchema *>calloc(1, sizeof(ArrowSchema))
     cdef ArrowArray *array = <ArrowArray *>calloc(1, sizeof(ArrowArray))
+    cdef ArrowSchema view = arrays.schema
+    cdef ghee_error err
     if schema == NULL or array == NULL:
         free(schema)
         free(array)
         raise MemoryError()
-    schema[0] = arrays.schema
-    arrays.schema.release = NULL
+    view.release = borrowed  # the copy wants to see that it has not been released
+    capsules = PyCapsule_New(schema, "arrow_schema", free_schema), PyCapsule_New(array, "arrow_array", free_array)
+    check(ghee_schema_copy_arrow(&view, schema, &err), &err)
     array[0] = arrays.array
     arrays.array.release = NULL
-    return PyCapsule_New(schema, "arrow_schema", free_schema), PyCapsule_New(array, "arrow_array", free_array)
+    return capsules
 
 
 # ---- Python to Arrow ----

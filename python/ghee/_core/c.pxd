@@ -2,6 +2,9 @@
 # The public headers of include/ghee, as far as Python needs them.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+cdef extern from "<stdbool.h>" nogil:
+    ctypedef bint c_bool "bool"
+
 cdef extern from "ghee/status.h" nogil:
     ctypedef int ghee_status
     ctypedef struct ghee_error:
@@ -35,6 +38,7 @@ cdef extern from "ghee/arrow.h" nogil:
 
 cdef extern from "ghee/batch.h" nogil:
     ctypedef struct ghee_builder
+    ghee_status ghee_schema_copy_arrow(const ArrowSchema *, ArrowSchema *, ghee_error *)
     ghee_status ghee_builder_new(ghee_builder **, ghee_error *)
     void ghee_builder_free(ghee_builder *)
     ghee_status ghee_builder_add_fixed(ghee_builder *, const char *, const char *, int64_t, const void *, const void *, int64_t,
@@ -106,13 +110,13 @@ cdef extern from "ghee/job.h" nogil:
         char *value_path
     void ghee_job_result_fini(ghee_job_result *)
     ghee_status ghee_job_check(const ghee_job_source *, char **, ghee_error *)
-    ghee_status ghee_job_explain(const ghee_job_source *, bint, char **, ghee_error *)
+    ghee_status ghee_job_explain(const ghee_job_source *, c_bool, char **, ghee_error *)
     ghee_status ghee_job_run(const ghee_job_options *, ghee_job_result *, ghee_error *)
     ghee_status ghee_job_resume(const char *, const ghee_job_hooks *, ghee_job_result *, ghee_error *)
     ghee_status ghee_job_cancel(const char *, ghee_error *)
     ghee_status ghee_job_status(const char *, char **, ghee_error *)
     ghee_status ghee_job_logs(const char *, const char *, size_t, char **, ghee_error *)
-    ghee_status ghee_output_verify(const char *, bint, char **, ghee_error *)
+    ghee_status ghee_output_verify(const char *, c_bool, char **, ghee_error *)
     void ghee_text_free(char *)
 
 cdef extern from "ghee/worker.h" nogil:
@@ -147,7 +151,7 @@ cdef extern from "ghee/worker.h" nogil:
     int64_t ghee_worker_batch_rows(const ghee_worker *)
     uint32_t ghee_worker_count(const ghee_worker *)
     uint32_t ghee_worker_index(const ghee_worker *)
-    ghee_status ghee_worker_fork_server(ghee_worker *, bint *, ghee_error *)
+    ghee_status ghee_worker_fork_server(ghee_worker *, c_bool *, ghee_error *)
     ghee_status ghee_worker_set_index(ghee_worker *, uint32_t, ghee_error *)
     ghee_status ghee_worker_report(ghee_worker *, const ghee_error *, ghee_error *)
     ghee_status ghee_worker_run(ghee_worker *, const ghee_worker_ops *, void *, ghee_error *)
@@ -155,7 +159,7 @@ cdef extern from "ghee/worker.h" nogil:
     ghee_status ghee_worker_reject(ghee_worker *, const int64_t *, size_t, const char *, ghee_error *)
     ghee_status ghee_train_begin(ghee_worker *, ghee_train_info *, ghee_error *)
     ghee_status ghee_train_epoch(ghee_worker *, uint32_t *, ghee_error *)
-    ghee_status ghee_train_next(ghee_worker *, ArrowSchema *, ArrowArray *, bint *, ghee_error *)
+    ghee_status ghee_train_next(ghee_worker *, ArrowSchema *, ArrowArray *, c_bool *, ghee_error *)
     ghee_status ghee_train_checkpoint_path(ghee_worker *, char *, size_t, ghee_error *)
     ghee_status ghee_train_checkpoint_commit(ghee_worker *, ghee_error *)
     ghee_status ghee_train_log(ghee_worker *, const char *, double, ghee_error *)

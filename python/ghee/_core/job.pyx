@@ -96,7 +96,9 @@ cdef class Texts:
         self.source.text = raw
         self.source.size_bytes = len(raw)
         self.source.name = called
-        self.source.folder = at if folder else NULL
+        self.source.folder = NULL
+        if folder:
+            self.source.folder = at
 
 
 def check_text(text, name=None, folder=None):
@@ -158,7 +160,8 @@ def run_text(text, name, folder, code, python, limit, on_progress, on_line, sour
             raw = part
             command[k] = raw
         options.source = texts.source
-        options.name = called if name else NULL
+        if name:
+            options.name = called
         options.code = files
         options.n_code = len(code)
         options.python = command
@@ -196,15 +199,21 @@ def status(name=None):
     cdef char *out = NULL
     cdef ghee_error err
     cdef bytes called = name.encode() if name else b""
-    check(ghee_job_status(<const char *>called if name else NULL, &out, &err), &err)
+    cdef const char *which = NULL
+    if name:
+        which = called
+    check(ghee_job_status(which, &out, &err), &err)
     return take(out)
 
 
 def logs(name, stage=None, lines=100):
     cdef char *out = NULL
     cdef ghee_error err
-    cdef bytes which = stage.encode() if stage else b""
-    check(ghee_job_logs(name.encode(), <const char *>which if stage else NULL, lines, &out, &err), &err)
+    cdef bytes called = stage.encode() if stage else b""
+    cdef const char *which = NULL
+    if stage:
+        which = called
+    check(ghee_job_logs(name.encode(), which, lines, &out, &err), &err)
     return take(out)
 
 

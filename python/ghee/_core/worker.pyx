@@ -11,6 +11,10 @@ from ghee._core.c cimport *
 from ghee.errors import raise_status
 
 
+cdef extern from "Python.h":
+    void PyOS_AfterFork_Child()
+
+
 cdef check(ghee_status status, ghee_error *err):
     if status:
         raise_status(status, err.message.decode("utf-8", "replace"))
@@ -49,8 +53,10 @@ cdef class Worker:
     def fork_server(self):
         """True in a new worker, False where the server is to end."""
         cdef ghee_error err
-        cdef bint child = False
+        cdef c_bool child = False
         check(ghee_worker_fork_server(self.c, &child, &err), &err)
+        if child:
+            PyOS_AfterFork_Child()  # random's and the user's hooks; C has forked
         return child
 
     def set_index(self, uint32_t index):
@@ -117,7 +123,7 @@ cdef class Worker:
         """(columns of the next step as writable arrays, padding), None at the end of the epoch."""
         cdef ArrowSchema schema
         cdef ArrowArray array
-        cdef bint padding = False
+        cdef c_bool padding = False
         cdef ghee_error err
         cdef ghee_status status
         cdef ghee_worker *c = self.c

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A range of one column, with its type looked up: what every walk over a batch is made of. */
+#ifndef GHEE_BATCH_COLUMN_H
+#define GHEE_BATCH_COLUMN_H
+
+#include "batch/batch.h"
+#include "batch/bits.h"
+#include "batch/field.h"
+
+/** `start` counts from the buffers' beginning (the array's own offset is in it). Borrows. */
+typedef struct ghee_column {
+  const struct ArrowSchema *field;
+  const struct ArrowArray *array;
+  ghee_type type;
+  int64_t start, length;
+} ghee_column;
+
+/** Rows [start, start + length) of `array`, start counted without its offset. The schema was checked: types parse. */
+ghee_column ghee_column_of(const struct ArrowSchema *field, const struct ArrowArray *array, int64_t start, int64_t length);
+/** Column i of a batch. */
+ghee_column ghee_column_at(const ghee_batch *batch, int64_t i);
+/** Column i of a struct, items of a list (map) or fixed list, values of a dictionary: the part that the range covers. */
+ghee_column ghee_column_child(const ghee_column *column, int64_t i);
+ghee_column ghee_column_dictionary(const ghee_column *column);
+
+bool ghee_column_valid(const ghee_column *column, int64_t row);
+/** Nulls in the range; counts bits only where there are any. */
+int64_t ghee_column_nulls(const ghee_column *column);
+/** For text, binary, lists: offset of row (0 … length) in the data or the items. */
+int64_t ghee_column_offset(const ghee_column *column, int64_t row);
+
+static inline bool ghee_kind_is_large(ghee_kind kind) { return ghee_kind_has_offsets(kind) && ghee_kind_offset_bytes(kind) == 8; }
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Buffer sizes of a frame from a stranger against the lengths that it claims. */
+#include "batch/column.h"
+#include "batch/frame.h"
+#include "batch/frame_layout.h"
+
+/* Walks arrays and the frame's buffer table side by side (they were made of each other). */
+static bool check(const struct ArrowSchema *field, const struct ArrowArray *array, const ghee_frame_buffer **at) {
+  ghee_type type;
+  if (ghee_type_parse(field->format, &type, NULL) != GHEE_OK || array->length > INT64_MAX / 64) return false;
+  uint64_t n = (uint64_t)array->length;
+  uint64_t validity = array->null_count ? (n + 7) / 8 : 0, width = ghee_kind_is_large(type.kind) ? 8 : 4;
+  bool offsets = ghee_kind_is_text(type.kind) || ghee_kind_is_list(type.kind);
+  for (int i = 0; i < type.n_buffers; i++) {
+    uint64_t size = (*at)++->size, least = i == 0 ? validity : 0;
+    if (i == 1 && offsets) least = n ? (n + 1) * width : 0;
+    if (i == 1 && !offsets) {
+      if (type.width_bits && n > UINT64_MAX / (uint64_t)type.width_bits / 2) return false;
+      least = (n * (uint64_t)type.width_bits + 7) / 8;
+    }
+    if (i == 2 && n && array->buffers[1]) {
+      int64_t end = width == 8 ? ((const int64_t *)array->buffers[1])[n] : ((const int32_t *)array->buffers[1])[n];
+      if (end < 0) return false;
+      least = (uint64_t)end;
+    }
+    if (size < least) return false;
+  }
+  for (int64_t i = 0; i < field->n_children; i++)
+    if (!check(field->children[i], array->children[i], at)) return false;
+  return !field->dictionary || check(field->dictionary, array->dictionary, at);
+}
+
+ghee_status ghee_frame_check(const struct ArrowSchema *schema, const struct ArrowArray *top, const void *frame, ghee_error *err) {
+  const ghee_frame_header *header = frame;
+  const ghee_frame_buffer *at = (const ghee_frame_buffer *)((const ghee_frame_node *)(header + 1) + header->nodes);
+  for (int64_t i = 0; i < schema->n_children; i++)
+    if (!check(schema->children[i], top->children[i], &at)) return ghee_error_set(err, GHEE_CORRUPT, "a frame's buffers are shorter than its rows need");
+  return GHEE_OK;
+}
