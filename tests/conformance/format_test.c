@@ -231,7 +231,7 @@ static void many_small_batches_are_one_file(void **state) {
 static void truncated_files_fail_or_end_early(void **state) {
   FOR_EACH_BACKEND {
     ghee_read_options how = options();
-    for (size_t size = 0; size < bytes.size; size += size < 200 || size + 200 > bytes.size ? 1 : 97) {
+    for (size_t size = 0; size < bytes.size; size += size < 100 || size + 100 > bytes.size ? 1 : 211) {
       uint8_t *copy = malloc(size + 1); /* its own allocation, so that a sanitizer sees a read behind it */
       memcpy(copy, bytes.data, size);
       sample_file in;
@@ -255,7 +255,7 @@ static void damaged_files_do_no_harm(void **state) {
   FOR_EACH_BACKEND {
     ghee_read_options how = options();
     uint8_t *copy = malloc(bytes.size);
-    for (size_t at = 0; at < bytes.size; at += at < 300 || at + 1500 > bytes.size ? 1 : 61) {
+    for (size_t at = 0; at < bytes.size; at += at < 100 || at + 600 > bytes.size ? 1 : 211) {
       memcpy(copy, bytes.data, bytes.size);
       copy[at] ^= (uint8_t)(1u << at % 8 | 0x80u);
       sample_file in;

@@ -359,9 +359,10 @@ impl TextRows {
                 return self.place_in_words(at, failed);
             }
         }
+        let Ok((mut decoder, _)) = self.dialect.decoder(1, 0) else { return failed };
         let mut at = self.batch_at;
         for row in 0usize.. {
-            let found = match self.one_row(&mut at) {
+            let found = match self.one_row(&mut *decoder, &mut at) {
                 Ok(Some(())) => continue,
                 Ok(None) => break,
                 Err((in_value, found)) => (!in_value || row >= self.skipping).then_some(found),
@@ -374,8 +375,7 @@ impl TextRows {
     }
 
     /// Decodes one row at `at` and moves `at` behind it. An error in the text of the row leaves `at` at its start.
-    fn one_row(&self, at: &mut u64) -> Result<Option<()>, (bool, Fail)> {
-        let (mut decoder, _) = self.dialect.decoder(1, 0).map_err(|f| (false, f))?;
+    fn one_row(&self, decoder: &mut dyn Decode, at: &mut u64) -> Result<Option<()>, (bool, Fail)> {
         let mut next = *at;
         let mut len = 16 << 10;
         let mut begun = false;
