@@ -72,6 +72,10 @@ GHEE_API void ghee_worker_exit(ghee_worker *worker, ghee_status status);
 /** Refuses rows of the batch in work. GHEE_USER where the description says stop: return it. */
 GHEE_API ghee_status ghee_worker_reject(ghee_worker *worker, const int64_t *rows, size_t n, const char *reason, ghee_error *err);
 
+/** From the next batch on the function gets copies: the host has seen that views of an earlier batch are kept past their call, which
+ *  would hold memory that others wait for. Says so to the user, once. */
+GHEE_API void ghee_worker_copy_inputs(ghee_worker *worker);
+
 /* ---- inside `train` ---- */
 typedef struct ghee_train_info {
   uint32_t rank, world;

@@ -109,7 +109,7 @@ def _load(path):
         if zipped:
             import torch
 
-            return torch.load(f, pickle_module=cloudpickle, weights_only=False)
+            return torch.load(f, weights_only=False)
         return cloudpickle.load(f)
 
 

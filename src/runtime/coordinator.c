@@ -200,8 +200,7 @@ static void say_farewell(ghee_coordinator *of) {
     struct pollfd fd = {.fd = ghee_control_server_fd(of->control), .events = POLLIN};
     poll(&fd, 1, (int)(deadline - now));
     ghee_control_event event;
-    while (ghee_control_server_next(of->control, &event, NULL) == GHEE_OK)
-      if (event.what == GHEE_CONTROL_CLOSED) (void)ghee_crew_on_control(of, &event, NULL);
+    while (ghee_control_server_next(of->control, &event, NULL) == GHEE_OK) (void)ghee_crew_on_control(of, &event, NULL); /* last metrics */
   }
 }
 
@@ -223,10 +222,7 @@ static void say_result(ghee_coordinator *of) {
 }
 
 static void close_all(ghee_coordinator *of) {
-  if (of->launcher) {
-    if (of->outcome == GHEE_JOB_DONE) say_farewell(of);
-    of->launcher->ops->close(of->launcher);
-  }
+  if (of->launcher) of->launcher->ops->close(of->launcher);
   ghee_crew_close(of);
   ghee_control_server_close(of->control);
   if (of->ledger) ghee_ledger_close(of->ledger);
@@ -269,6 +265,7 @@ int ghee_coordinator_main(int argc, char **argv) {
   if (status != GHEE_OK) ghee_coordinator_fail(&of, &err);
   run(&of);
   record_outcome(&of);
+  if (of.launcher && of.outcome == GHEE_JOB_DONE) say_farewell(&of);
   say_result(&of);
   close_all(&of);
   return 0;

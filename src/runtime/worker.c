@@ -3,6 +3,7 @@
 #include "runtime/worker.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,11 +191,29 @@ static void begin_mark(ghee_worker *worker, const ghee_item *item) {
   mark->busy = 1;
 }
 
+/* In place of memory that others wait for, memory of its own. */
+static ghee_status copy_input(ghee_item *item, ghee_error *err) {
+  ghee_batch copy = {0};
+  GHEE_TRY(ghee_batch_concat(&item->batch, 1, &copy, err));
+  ghee_batch_release(&item->batch);
+  item->batch = copy;
+  return GHEE_OK;
+}
+
+void ghee_worker_copy_inputs(ghee_worker *worker) {
+  if (worker->copy_inputs) return;
+  worker->copy_inputs = true;
+  ghee_say_message message = {.what = GHEE_SAY_LOG,
+                              .log = {.text = (char *)"the function keeps arrays of a batch past its call: from now on it gets copies; copy what you keep, to be faster", .value = NAN}};
+  (void)ghee_link_say(worker->link, &message);
+}
+
 /* Runs the function over one batch. `out` may end empty: no rows. */
 static ghee_status call(ghee_worker *worker, const ghee_worker_ops *ops, void *user, ghee_item *item, ghee_batch *out, ghee_error *err) {
   struct ArrowSchema schema = {0};
   struct ArrowArray array = {0};
   int64_t rows = ghee_batch_rows(&item->batch);
+  if (worker->copy_inputs) GHEE_TRY(copy_input(item, err));
   ghee_worker_batch in = {.schema = ghee_schema_arrow(item->batch.schema), .array = &item->batch.array, .epoch = item->attempt.epoch,
                           .chunk = item->attempt.chunk, .seq = item->seq, .uri = item_uri(worker, item), .row = item->row};
   worker->current = &in;

@@ -77,6 +77,7 @@ struct ghee_worker {
   ghee_buffer rejects;               /* JSON lines of the batch in work */
   uint64_t rejected_rows;
   const ghee_worker_batch *current;
+  bool copy_inputs;                  /* the function keeps views past its call */
 };
 
 /** One step of the input: what a reader or an inlet hands to the host's thread. */

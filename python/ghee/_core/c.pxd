@@ -157,6 +157,7 @@ cdef extern from "ghee/worker.h" nogil:
     ghee_status ghee_worker_run(ghee_worker *, const ghee_worker_ops *, void *, ghee_error *)
     void ghee_worker_exit(ghee_worker *, ghee_status)
     ghee_status ghee_worker_reject(ghee_worker *, const int64_t *, size_t, const char *, ghee_error *)
+    void ghee_worker_copy_inputs(ghee_worker *)
     ghee_status ghee_train_begin(ghee_worker *, ghee_train_info *, ghee_error *)
     ghee_status ghee_train_epoch(ghee_worker *, uint32_t *, ghee_error *)
     ghee_status ghee_train_next(ghee_worker *, ArrowSchema *, ArrowArray *, c_bool *, ghee_error *)

@@ -2,6 +2,7 @@
 # cython: language_level=3
 """The Python host of user functions: hands batches over, catches what a function raises. Only the thread that called run enters Python."""
 import sys
+import weakref
 
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport strlen
@@ -30,8 +31,7 @@ cdef class Worker:
     convert_in(Arrays) -> what the function gets; convert_out(result) -> mapping of columns; both are set by ghee._worker."""
     cdef ghee_worker *c
     cdef public object function, train_function, describe
-    cdef object keep
-    cdef bint copy_inputs, warned
+    cdef object last  # weak reference to the last batch
 
     def __init__(self, folder, stage):
         cdef ghee_error err
@@ -169,7 +169,10 @@ cdef ghee_status call(void *user, ghee_worker *worker, ghee_worker_batch *batch,
     cdef Worker host = <Worker>user
     cdef Arrays arrays
     try:
+        if host.last is not None and host.last() is not None:
+            ghee_worker_copy_inputs(worker)
         arrays = arrays_take(batch.schema, batch.array, False)
+        host.last = weakref.ref(arrays)
         columns = host.function(arrays)
         if columns is not None:
             from_columns(columns, out_schema, out)
