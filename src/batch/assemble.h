@@ -15,6 +15,8 @@ ghee_status ghee_assemble(const struct ArrowSchema *field, const ghee_piece *pie
 ghee_status ghee_array_own(int64_t length, int64_t n_buffers, int64_t n_children, struct ArrowArray *out, ghee_error *err);
 /** Memory for buffer i of an array that ghee_array_own made; NULL without memory. */
 void *ghee_array_buffer(struct ArrowArray *array, int i, int64_t size_bytes);
+/** `rows` zeros, empty texts, empty lists. */
+ghee_status ghee_array_zeros(const struct ArrowSchema *field, int64_t rows, struct ArrowArray *out, ghee_error *err);
 /** The struct array over `schema` with owned children to be filled. */
 ghee_status ghee_batch_own(ghee_schema *schema, int64_t rows, ghee_batch *out, ghee_error *err);
 

@@ -126,9 +126,72 @@ static bool same_text_kind(ghee_kind a, ghee_kind b) {
   return ghee_kind_is_text(a) && ghee_kind_is_text(b) && a_text == b_text;
 }
 
+static int64_t index_at(const ghee_column *column, int64_t row) {
+  int64_t at = column->start + row;
+  const void *data = column->array->buffers[1];
+  switch (column->type.width_bits) {
+    case 8: return ((const uint8_t *)data)[at];
+    case 16: return ((const uint16_t *)data)[at];
+    case 32: return ((const uint32_t *)data)[at];
+    default: return ((const int64_t *)data)[at];
+  }
+}
+
+/* Nulls among the indices are nulls among the values. */
+static ghee_status add_nulls(const ghee_column *from, struct ArrowArray *values, ghee_error *err) {
+  if (ghee_column_nulls(from) == 0) return GHEE_OK;
+  uint8_t *bits = (uint8_t *)values->buffers[0];
+  if (!bits) {
+    bits = ghee_array_buffer(values, 0, ghee_bits_bytes(from->length));
+    if (!bits) return ghee_error_no_memory(err, "casting a column");
+    memset(bits, 0xff, (size_t)ghee_bits_bytes(from->length));
+  }
+  for (int64_t i = 0; i < from->length; i++)
+    if (!ghee_column_valid(from, i)) bits[i >> 3] &= (uint8_t)~(1 << (i & 7));
+  values->null_count = from->length - ghee_bits_count(bits, 0, from->length);
+  return GHEE_OK;
+}
+
+/* A dictionary column as its values. Without any entry all rows are null. */
+static ghee_status decode(const ghee_column *from, struct ArrowArray *out, ghee_error *err) {
+  ghee_piece piece = {.column = ghee_column_dictionary(from), .n = from->length};
+  if (piece.column.length == 0 && from->length > 0) {
+    GHEE_TRY(ghee_array_zeros(piece.column.field, from->length, out, err));
+  } else {
+    uint32_t *rows = ghee_alloc(((size_t)from->length + 1) * sizeof *rows);
+    if (!rows) return ghee_error_no_memory(err, "casting a column");
+    for (int64_t i = 0; i < from->length; i++) rows[i] = ghee_column_valid(from, i) ? (uint32_t)index_at(from, i) : 0;
+    piece.rows = rows;
+    ghee_status status = ghee_assemble(piece.column.field, &piece, 1, out, err);
+    ghee_free(rows);
+    GHEE_TRY(status);
+  }
+  ghee_status status = add_nulls(from, out, err);
+  if (status != GHEE_OK) out->release(out);
+  return status;
+}
+
+static ghee_status cast_column(const ghee_column *from, const struct ArrowSchema *to, struct ArrowArray *out, ghee_error *err);
+
+static ghee_status cast_decoded(const ghee_column *from, const struct ArrowSchema *to, struct ArrowArray *out, ghee_error *err) {
+  struct ArrowArray values;
+  GHEE_TRY(decode(from, &values, err));
+  if (strcmp(from->field->dictionary->format, to->format) == 0) {
+    *out = values;
+    return GHEE_OK;
+  }
+  struct ArrowSchema field = *from->field->dictionary;
+  field.name = from->field->name;
+  ghee_column column = ghee_column_of(&field, &values, 0, values.length);
+  ghee_status status = cast_column(&column, to, out, err);
+  values.release(&values);
+  return status;
+}
+
 static ghee_status cast_column(const ghee_column *from, const struct ArrowSchema *to, struct ArrowArray *out, ghee_error *err) {
   ghee_type type;
   GHEE_TRY(ghee_type_parse(to->format, &type, err));
+  if (from->field->dictionary && !to->dictionary) return cast_decoded(from, to, out, err);
   bool numbers = is_number(from) && !to->dictionary && (ghee_kind_is_int(type.kind) || type.kind == GHEE_FLOAT32 || type.kind == GHEE_FLOAT64);
   bool texts = !from->field->dictionary && !to->dictionary && same_text_kind(from->type.kind, type.kind);
   if (!numbers && !texts) return refuse(from, to, -1, err);

@@ -40,7 +40,7 @@ ghee_status ghee_batch_take(const ghee_batch *batch, const uint32_t *rows, size_
 
 /* ---- zeros ---- */
 
-static ghee_status zeros(const struct ArrowSchema *field, int64_t rows, struct ArrowArray *out, ghee_error *err) {
+ghee_status ghee_array_zeros(const struct ArrowSchema *field, int64_t rows, struct ArrowArray *out, ghee_error *err) {
   ghee_type type;
   GHEE_TRY(ghee_type_parse(field->format, &type, err));
   struct ArrowArray array;
@@ -54,10 +54,10 @@ static ghee_status zeros(const struct ArrowSchema *field, int64_t rows, struct A
     else status = ghee_error_no_memory(err, "making rows of zeros");
   }
   int64_t below = type.kind == GHEE_STRUCT ? rows : type.kind == GHEE_FIXED_LIST ? rows * type.fixed_size : 0;
-  for (int64_t i = 0; i < field->n_children && status == GHEE_OK; i++) status = zeros(field->children[i], below, array.children[i], err);
+  for (int64_t i = 0; i < field->n_children && status == GHEE_OK; i++) status = ghee_array_zeros(field->children[i], below, array.children[i], err);
   if (field->dictionary && status == GHEE_OK) {
     array.dictionary = ghee_alloc_zero(1, sizeof *array.dictionary);
-    status = array.dictionary ? zeros(field->dictionary, 1, array.dictionary, err) : ghee_error_no_memory(err, "making rows of zeros");
+    status = array.dictionary ? ghee_array_zeros(field->dictionary, 1, array.dictionary, err) : ghee_error_no_memory(err, "making rows of zeros");
   }
   if (status == GHEE_OK) *out = array;
   else array.release(&array);
@@ -68,7 +68,7 @@ ghee_status ghee_batch_zeros(ghee_schema *schema, int64_t rows, ghee_batch *out,
   ghee_batch made = {0};
   GHEE_TRY(ghee_batch_own(schema, rows, &made, err));
   ghee_status status = GHEE_OK;
-  for (int64_t i = 0; i < made.array.n_children && status == GHEE_OK; i++) status = zeros(ghee_schema_arrow(schema)->children[i], rows, made.array.children[i], err);
+  for (int64_t i = 0; i < made.array.n_children && status == GHEE_OK; i++) status = ghee_array_zeros(ghee_schema_arrow(schema)->children[i], rows, made.array.children[i], err);
   if (status == GHEE_OK) *out = made;
   else ghee_batch_release(&made);
   return status;

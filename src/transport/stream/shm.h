@@ -21,8 +21,6 @@ typedef struct ghee_shm_record {
   ghee_stream_head head;
 } ghee_shm_record;
 
-#define GHEE_SHM_PREFIX "s-"
-
 ghee_status ghee_shm_receiver_open(const ghee_stream_options *options, ghee_receiver **out, const char **address, ghee_error *err);
 ghee_status ghee_shm_pop(ghee_receiver *receiver, int timeout_ms, ghee_message *out, ghee_error *err);
 void ghee_shm_release(ghee_message *message);

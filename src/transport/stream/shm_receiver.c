@@ -116,7 +116,7 @@ ghee_status ghee_shm_receiver_open(const ghee_stream_options *options, ghee_rece
   receiver->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   uint64_t name;
   randombytes_buf(&name, sizeof name);
-  receiver->path = ghee_asprintf("%s/" GHEE_SHM_PREFIX "%08llx", options->folder, (unsigned long long)(name & 0xffffffff));
+  receiver->path = ghee_asprintf("%s/" GHEE_STREAM_SOCKET_PREFIX "%08llx", options->folder, (unsigned long long)(name & 0xffffffff));
   ghee_status status = !receiver->path ? ghee_error_no_memory(err, "opening a receiver")
                        : receiver->epoll < 0 || receiver->wake < 0 ? ghee_error_set_errno(err, errno, "cannot open a receiver") : listen_at(receiver, err);
   if (status == GHEE_OK && (!watch(receiver, receiver->listener, &receiver->listener) || !watch(receiver, receiver->wake, &receiver->wake)))

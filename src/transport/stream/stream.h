@@ -23,6 +23,9 @@
 
 enum { GHEE_KEY_BYTES = 32 };
 
+/** Names of shm receivers' sockets begin with it: whoever cleans up after killed workers knows them by it. */
+#define GHEE_STREAM_SOCKET_PREFIX "s-"
+
 /** Minted once a job (ghee_stream_key_new): CURVE key pair of all its sockets and secret of its hellos. */
 typedef struct ghee_stream_key {
   uint8_t public_key[GHEE_KEY_BYTES], secret_key[GHEE_KEY_BYTES];
