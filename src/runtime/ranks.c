@@ -68,18 +68,47 @@ uint32_t ghee_ranks_from_seq(const ghee_coordinator *of, const ghee_attempt *att
 
 /* ---- steps ---- */
 
-static void on_step(ghee_coordinator *of, uint32_t rank, const ghee_say_step *step) {
-  ghee_crew *ranks = ranks_of(of);
-  ranks->members[rank].said_step = true;
-  ranks->members[rank].step = *step;
-  bool any = false;
+/* A rank that is further has had the answer to this step from a coordinator that died before it told all: steps are answered one by one,
+ * so in the same epoch somebody had rows, and a later epoch means that nobody had. */
+static bool answered_before(const ghee_coordinator *of, const ghee_say_step *step, bool *any) {
+  const ghee_crew *ranks = &of->crews[ghee_last_stage(of)];
   for (uint32_t i = 0; i < world_of(of); i++) {
     const ghee_crew_member *member = &ranks->members[i];
-    if (!member->said_step || member->step.epoch != step->epoch || member->step.step != step->step) return;
-    any |= member->step.have;
+    if (!member->said_step) continue;
+    bool later_epoch = member->step.epoch > step->epoch, later_step = member->step.epoch == step->epoch && member->step.step > step->step;
+    if (!later_epoch && !later_step) continue;
+    *any = later_step;
+    return true;
   }
+  return false;
+}
+
+static void say_go(ghee_coordinator *of, const ghee_say_step *step, bool any) {
+  ghee_crew *ranks = ranks_of(of);
   ghee_say_message go = {.what = GHEE_SAY_GO, .step = {.epoch = step->epoch, .step = step->step, .have = any}};
-  ghee_crew_tell(of, ghee_last_stage(of), &go);
+  for (uint32_t i = 0; i < world_of(of); i++)
+    if (ranks->members[i].said_step && ranks->members[i].step.epoch == step->epoch && ranks->members[i].step.step == step->step)
+      ghee_crew_say(of, &ranks->members[i], &go);
+}
+
+static void on_step(ghee_coordinator *of, uint32_t rank, const ghee_say_step *step) {
+  ghee_crew *ranks = ranks_of(of);
+  ghee_say_step now = *step, others[2];
+  uint32_t n = 0;
+  bool any = false, all = true;
+  ranks->members[rank].said_step = true;
+  ranks->members[rank].step = now;
+  for (uint32_t i = 0; i < world_of(of); i++) {
+    const ghee_crew_member *member = &ranks->members[i];
+    bool same = member->said_step && member->step.epoch == now.epoch && member->step.step == now.step;
+    all &= same;
+    any |= same && member->step.have;
+    if (member->said_step && !same && n < 2) others[n++] = member->step;
+  }
+  if (all) say_go(of, &now, any);
+  else if (answered_before(of, &now, &any)) say_go(of, &now, any);
+  for (uint32_t i = 0; i < n; i++) /* those who wait behind this one */
+    if (answered_before(of, &others[i], &any)) say_go(of, &others[i], any);
 }
 
 /* ---- checkpoints ---- */
