@@ -78,7 +78,7 @@ class TrainContext(Context):
     @property
     def state(self):
         if self._state_path and self._state is None:
-            self._state = _load(self._state_path)
+            self._state = load_value(self._state_path)
         return self._state
 
     def checkpoint(self, state):
@@ -94,26 +94,13 @@ class TrainContext(Context):
 
 
 def _save(value, path):
-    torch = sys.modules.get("torch")
     with open(path, "wb") as f:
-        if torch is not None:
-            torch.save(value, f, pickle_module=cloudpickle)
-        else:
-            cloudpickle.dump(value, f)
+        cloudpickle.dump(value, f)
 
 
-def _load(path):
+def load_value(path):
     with open(path, "rb") as f:
-        zipped = f.read(2) == b"PK"  # how torch.save writes
-        f.seek(0)
-        if zipped:
-            import torch
-
-            return torch.load(f, weights_only=False)
         return cloudpickle.load(f)
-
-
-load_value = _load
 
 
 def _device(rank):
