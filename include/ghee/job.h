@@ -101,8 +101,13 @@ GHEE_API ghee_status ghee_job_run(const ghee_job_options *options, ghee_job_resu
 GHEE_API ghee_status ghee_job_resume(const char *name, const ghee_job_hooks *hooks, ghee_job_result *out, ghee_error *err);
 /** Stops it if it runs, removes what it staged and its folder. */
 GHEE_API ghee_status ghee_job_cancel(const char *name, ghee_error *err);
-/** State of one job, or of all (NULL), as JSON. `out` gives: ghee_text_free. */
-GHEE_API ghee_status ghee_job_status(const char *name, char **out, ghee_error *err);
+/** State of one job, or of all (NULL): lines for people, or JSON. `out` gives: ghee_text_free. */
+GHEE_API ghee_status ghee_job_status(const char *name, bool json, char **out, ghee_error *err);
+/** A report in words. columns 0: one line, for logs. Otherwise lines of at most so many characters: how far it is (what matters least is
+ *  left out where there is no room), then each stage, and who is slow. `out` gives: ghee_text_free. */
+GHEE_API ghee_status ghee_job_progress_text(const ghee_job_progress *progress, unsigned columns, char **out, ghee_error *err);
+/** A result as one line of JSON. `out` gives: ghee_text_free. */
+GHEE_API ghee_status ghee_job_result_json(const ghee_job_result *result, char **out, ghee_error *err);
 /** The last `lines` lines of each worker's output, with "stage-index: " in front; `stage` NULL: all. out gives. */
 GHEE_API ghee_status ghee_job_logs(const char *name, const char *stage, size_t lines, char **out, ghee_error *err);
 /** Re-reads an output against its manifest. `out` gives a summary: ghee_text_free. GHEE_CORRUPT names what differs. */

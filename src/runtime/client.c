@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
@@ -77,6 +78,7 @@ typedef struct drive {
   const ghee_job_hooks *hooks;
   ghee_job_progress last;
   int socket;
+  int progress_fd;                 /* file `progress` of the folder, for `ghee status` */
   ghee_process_id id;
   int pidfd;
   bool finished, told;             /* the result has come; STOP was said */
@@ -116,6 +118,7 @@ static void hear(drive *of, ghee_wire_kind kind, const void *data, size_t size) 
   const ghee_job_hooks *hooks = of->hooks;
   if (kind == GHEE_WIRE_PROGRESS && size == sizeof of->last) {
     memcpy(&of->last, data, size);
+    if (of->progress_fd >= 0) (void)!pwrite(of->progress_fd, data, size, 0);
     if (hooks->progress) hooks->progress(hooks->user, &of->last);
   } else if (kind == GHEE_WIRE_LINE && hooks->line) {
     char *line = ghee_strndup(data, size);
@@ -189,22 +192,44 @@ static void kill_all(drive *of) {
   ghee_free(path);
 }
 
-ghee_status ghee_client_drive(const char *folder, bool resume, uint64_t started_ns, const ghee_job_hooks *hooks, ghee_job_progress *last, ghee_error *err) {
-  drive of = {.folder = folder, .started_ns = started_ns, .hooks = hooks, .err = err};
-  for (bool first = true; !of.finished; first = false) {
-    GHEE_TRY(start(&of, resume && first, err));
-    int wish = watch(&of);
-    if (wish == 2) kill_all(&of);
-    collect(&of);
-    if (of.finished) break;
-    if (wish == 2 || of.told) return ghee_error_set(err, GHEE_CANCELED, "interrupted");
-    of.fruitless = of.last.fraction > of.best ? 0 : of.fruitless + 1;
-    if (of.last.fraction > of.best) of.best = of.last.fraction;
-    if (of.fruitless >= FRUITLESS_STARTS)
-      return ghee_error_set(err, GHEE_CRASHED, "the coordinator died %u times without getting further; see %s/logs/coordinator.log", of.fruitless, folder);
+/* Starts coordinators until one brings an outcome. */
+static ghee_status drive_on(drive *of, bool resume, ghee_error *err) {
+  for (bool first = true; !of->finished; first = false) {
+    GHEE_TRY(start(of, resume && first, err));
+    int wish = watch(of);
+    if (wish == 2) kill_all(of);
+    collect(of);
+    if (of->finished) break;
+    if (wish == 2 || of->told) return ghee_error_set(err, GHEE_CANCELED, "interrupted");
+    of->fruitless = of->last.fraction > of->best ? 0 : of->fruitless + 1;
+    if (of->last.fraction > of->best) of->best = of->last.fraction;
+    if (of->fruitless >= FRUITLESS_STARTS)
+      return ghee_error_set(err, GHEE_CRASHED, "the coordinator died %u times without getting further; see %s/logs/coordinator.log", of->fruitless, of->folder);
   }
+  return of->status;
+}
+
+ghee_status ghee_client_drive(const char *folder, bool resume, uint64_t started_ns, const ghee_job_hooks *hooks, ghee_job_progress *last, ghee_error *err) {
+  drive of = {.folder = folder, .started_ns = started_ns, .hooks = hooks, .err = err, .progress_fd = -1};
+  char *path = ghee_job_folder_file(folder, "progress");
+  if (!path) return ghee_error_no_memory(err, "running a job");
+  of.progress_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  ghee_free(path);
+  ghee_status status = drive_on(&of, resume, err);
+  if (of.progress_fd >= 0) close(of.progress_fd);
   *last = of.last;
-  return of.status;
+  return status;
+}
+
+bool ghee_client_read_progress(const char *folder, ghee_job_progress *out) {
+  char *path = ghee_job_folder_file(folder, "progress");
+  int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  ghee_job_progress read_in;
+  bool whole = fd >= 0 && pread(fd, &read_in, sizeof read_in, 0) == sizeof read_in && read_in.phase <= GHEE_PHASE_CANCELED && read_in.n_stages <= GHEE_JOB_STAGES;
+  if (whole) *out = read_in;
+  if (fd >= 0) close(fd);
+  ghee_free(path);
+  return whole;
 }
 
 /* ---- preparing ---- */
@@ -308,7 +333,7 @@ static ghee_status clear_old(const char *folder, const char *name, ghee_error *e
       status = ghee_error_set(err, GHEE_EXISTS, "job %s is unfinished: `ghee resume %s` goes on with it, `ghee cancel %s` removes it", name, name, name);
   }
   static const char *const parts[] = {"job.json", "ledger.db", "ledger.db-wal", "ledger.db-shm", "plan", "launch.json", "key", "id", "value", "value.tmp",
-                                      "processes", "code", "state", "train", "logs"};
+                                      "processes", "progress", "code", "state", "train", "logs"};
   for (size_t i = 0; i < sizeof parts / sizeof *parts && status == GHEE_OK; i++) {
     char *path = ghee_job_folder_file(folder, parts[i]);
     status = path ? ghee_dir_remove_all(path, err) : ghee_error_no_memory(err, "clearing the job's folder");

@@ -9,6 +9,7 @@
  *   state/STAGE-INDEX  8×u64, mapped by the worker: the batch in work (for deaths inside a batch)
  *   train/STEP.RANK    states of checkpoints                    value              what rank 0 returned
  *   logs/STAGE-INDEX.log, logs/coordinator.log
+ *   progress           the last ghee_job_progress, written by the client
  *   id                 names this run: NAME-RANDOM; of the staging folder */
 #ifndef GHEE_RUNTIME_FOLDER_H
 #define GHEE_RUNTIME_FOLDER_H

@@ -13,19 +13,9 @@
 #include "ledger/ledger.h"
 #include "manifest/manifest.h"
 #include "runtime/client.h"
-#include "text/json.h"
+#include "runtime/report.h"
 
 enum { CANCEL_WAIT_MS = 3000 };
-
-/* The text of a buffer as a string of its own; the buffer is given up. */
-static ghee_status give(ghee_buffer *text, ghee_status status, char **out, ghee_error *err) {
-  char *copy = status == GHEE_OK ? ghee_strdup(ghee_buffer_text(text)) : NULL;
-  if (status == GHEE_OK && (text->failed || !copy)) status = ghee_error_no_memory(err, "writing an answer");
-  ghee_buffer_fini(text);
-  if (status == GHEE_OK) *out = copy;
-  else ghee_free(copy);
-  return status;
-}
 
 ghee_status ghee_job_check(const ghee_job_source *source, char **out_json, ghee_error *err) {
   ghee_job_spec *spec;
@@ -33,7 +23,7 @@ ghee_status ghee_job_check(const ghee_job_source *source, char **out_json, ghee_
   ghee_buffer text = {0};
   ghee_status status = ghee_job_spec_encode(spec, &text, err);
   ghee_job_spec_free(spec);
-  if (out_json) return give(&text, status, out_json, err);
+  if (out_json) return ghee_report_give(&text, status, out_json, err);
   ghee_buffer_fini(&text);
   return status;
 }
@@ -47,7 +37,7 @@ ghee_status ghee_job_explain(const ghee_job_source *source, bool json, char **ou
   if (status == GHEE_OK) status = ghee_plan_explain(plan, spec, json, &text, err);
   ghee_plan_free(plan);
   ghee_job_spec_free(spec);
-  return give(&text, status, out, err);
+  return ghee_report_give(&text, status, out, err);
 }
 
 /* ---- status ---- */
@@ -59,36 +49,93 @@ static bool is_held(const char *path, const char *which) {
   return false;
 }
 
-static ghee_status describe(const char *name, ghee_json *json, ghee_error *err) {
+/* What `status` knows of a job. */
+typedef struct job_facts {
+  const char *state;
+  char *folder, *output, *message; /* message: of a failure; NULL otherwise */
+  int status;
+  ghee_job_progress progress;
+  bool has_progress;
+} job_facts;
+
+static void job_facts_fini(job_facts *facts) {
+  ghee_free(facts->folder);
+  ghee_free(facts->output);
+  ghee_free(facts->message);
+}
+
+static ghee_status read_outcome(const char *folder, job_facts *out, ghee_error *err) {
   static const char *const states[] = {"unfinished", "publishing", "done", "failed", "canceled"};
-  ghee_job_folder folder;
-  GHEE_TRY(ghee_job_folder_open(name, false, &folder, err));
-  char *path = ghee_job_folder_file(folder.path, "ledger.db"), *text = NULL;
+  char *path = ghee_job_folder_file(folder, "ledger.db"), *text = NULL;
+  if (!path) return ghee_error_no_memory(err, "looking at a job");
   ghee_job_state state = GHEE_JOB_RUNNING;
-  int code = 0;
   ghee_ledger *ledger = NULL;
-  ghee_status status = path ? GHEE_OK : ghee_error_no_memory(err, "looking at a job");
-  bool running = status == GHEE_OK && is_held(folder.path, "lock");
-  if (status == GHEE_OK && access(path, F_OK) == 0) {
+  ghee_status status = GHEE_OK;
+  if (access(path, F_OK) == 0) {
     status = ghee_ledger_open(path, &ledger, err);
-    if (status == GHEE_OK) status = ghee_ledger_state(ledger, &state, &code, &text, err);
+    if (status == GHEE_OK) status = ghee_ledger_state(ledger, &state, &out->status, &text, err);
+    if (ledger) ghee_ledger_close(ledger);
   }
-  if (status == GHEE_OK) {
-    ghee_json_begin_map(json, NULL);
-    ghee_json_text(json, "name", name);
-    ghee_json_text(json, "state", running ? "running" : states[state]);
-    ghee_json_text(json, "folder", folder.path);
-    if (state == GHEE_JOB_FAILED) {
-      ghee_json_text(json, "status", ghee_status_name((ghee_status)code));
-      ghee_json_text(json, "message", text);
-    }
-    ghee_json_end_map(json);
-  }
-  if (ledger) ghee_ledger_close(ledger);
-  ghee_free(text);
+  out->state = states[state];
+  if (state == GHEE_JOB_FAILED) out->message = text;
+  else ghee_free(text);
   ghee_free(path);
+  return status;
+}
+
+/* The ledger of a running job is its coordinator's: it is not opened then. */
+static ghee_status job_facts_read(const char *name, job_facts *out, ghee_error *err) {
+  ghee_job_folder folder;
+  ghee_job_spec *spec = NULL;
+  GHEE_TRY(ghee_job_folder_open(name, false, &folder, err));
+  ghee_status status = GHEE_OK;
+  out->state = "running";
+  if (!is_held(folder.path, "lock") && !is_held(folder.path, "coordinator.lock")) status = read_outcome(folder.path, out, err);
+  out->has_progress = ghee_client_read_progress(folder.path, &out->progress);
+  if (ghee_job_folder_read_spec(folder.path, &spec, NULL) == GHEE_OK && spec->output_uri) out->output = ghee_strdup(spec->output_uri);
+  ghee_job_spec_free(spec);
+  out->folder = folder.path;
+  folder.path = NULL;
   ghee_job_folder_fini(&folder);
   return status;
+}
+
+static void put_json(const char *name, const job_facts *facts, ghee_json *json) {
+  ghee_json_begin_map(json, NULL);
+  ghee_json_text(json, "name", name);
+  ghee_json_text(json, "state", facts->state);
+  ghee_json_text(json, "folder", facts->folder);
+  if (facts->output) ghee_json_text(json, "output", facts->output);
+  if (facts->message) {
+    ghee_json_text(json, "status", ghee_status_name((ghee_status)facts->status));
+    ghee_json_text(json, "message", facts->message);
+  }
+  if (facts->has_progress) {
+    ghee_json_begin_map(json, "progress");
+    ghee_report_progress(json, &facts->progress);
+    ghee_json_end_map(json);
+  }
+  ghee_json_end_map(json);
+}
+
+/* A row of the table. Names are as wide as the widest. */
+static void put_row(const char *name, const job_facts *facts, int width, ghee_buffer *out) {
+  char done[16] = "";
+  if (facts->has_progress) snprintf(done, sizeof done, "%.0f %%", 100 * facts->progress.fraction);
+  ghee_buffer_printf(out, "%-*s  %-10s  %6s  %14llu  %s\n", width, name, facts->state, done,
+                     (unsigned long long)(facts->has_progress ? facts->progress.rows_in : 0), facts->output ? facts->output : "(trains)");
+}
+
+/* All that is known of one job. */
+static ghee_status put_details(const char *name, const job_facts *facts, ghee_buffer *out, ghee_error *err) {
+  char *progress = NULL;
+  if (facts->has_progress) GHEE_TRY(ghee_job_progress_text(&facts->progress, 200, &progress, err));
+  ghee_buffer_printf(out, "name      %s\nstate     %s\nfolder    %s\n", name, facts->state, facts->folder);
+  if (facts->output) ghee_buffer_printf(out, "output    %s\n", facts->output);
+  if (progress) ghee_buffer_printf(out, "progress  %s\n", progress);
+  if (facts->message) ghee_buffer_printf(out, "failed    %s\n", facts->message);
+  ghee_free(progress);
+  return GHEE_OK;
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -115,23 +162,46 @@ static void names_fini(names *list) {
   ghee_array_fini(list);
 }
 
-static ghee_status describe_all(ghee_json *json, ghee_error *err) {
+static ghee_status describe(const char *name, ghee_json *json, ghee_buffer *text, ghee_error *err) {
+  job_facts facts = {0};
+  ghee_status status = job_facts_read(name, &facts, err);
+  if (status == GHEE_OK && json) put_json(name, &facts, json);
+  else if (status == GHEE_OK) status = put_details(name, &facts, text, err);
+  job_facts_fini(&facts);
+  return status;
+}
+
+/* A job that vanishes while the list is made is left out. */
+static ghee_status describe_all(ghee_json *json, ghee_buffer *text, ghee_error *err) {
   char *root;
   names list = {0};
+  int width = 4;
   GHEE_TRY(ghee_jobs_root(&root, err));
   ghee_status status = list_names(root, &list, err);
-  ghee_json_begin_list(json, NULL);
-  for (size_t i = 0; i < list.count && status == GHEE_OK; i++) status = describe(list.items[i], json, err);
-  ghee_json_end_list(json);
+  for (size_t i = 0; i < list.count; i++)
+    if ((int)strlen(list.items[i]) > width) width = (int)strlen(list.items[i]);
+  if (json) ghee_json_begin_list(json, NULL);
+  else if (list.count) ghee_buffer_printf(text, "%-*s  %-10s  %6s  %14s  %s\n", width, "NAME", "STATE", "DONE", "ROWS", "OUTPUT");
+  else ghee_buffer_printf(text, "there are no jobs in %s\n", root);
+  for (size_t i = 0; i < list.count && status == GHEE_OK; i++) {
+    job_facts facts = {0};
+    status = job_facts_read(list.items[i], &facts, err);
+    if (status == GHEE_OK && json) put_json(list.items[i], &facts, json);
+    else if (status == GHEE_OK) put_row(list.items[i], &facts, width, text);
+    else if (status == GHEE_NOT_FOUND) status = GHEE_OK;
+    job_facts_fini(&facts);
+  }
+  if (json) ghee_json_end_list(json);
   names_fini(&list);
   ghee_free(root);
   return status;
 }
 
-ghee_status ghee_job_status(const char *name, char **out, ghee_error *err) {
+ghee_status ghee_job_status(const char *name, bool json, char **out, ghee_error *err) {
   ghee_buffer text = {0};
-  ghee_json json = {.out = &text};
-  return give(&text, name ? describe(name, &json, err) : describe_all(&json, err), out, err);
+  ghee_json printer = {.out = &text}, *to = json ? &printer : NULL;
+  ghee_status status = name ? describe(name, to, &text, err) : describe_all(to, &text, err);
+  return ghee_report_give(&text, status, out, err);
 }
 
 /* ---- logs ---- */
@@ -163,7 +233,7 @@ ghee_status ghee_job_logs(const char *name, const char *stage, size_t lines, cha
   names_fini(&list);
   ghee_free(path);
   ghee_job_folder_fini(&folder);
-  return give(&text, status, out, err);
+  return ghee_report_give(&text, status, out, err);
 }
 
 /* ---- cancel ---- */
@@ -256,5 +326,5 @@ ghee_status ghee_output_verify(const char *uri, bool json, char **out, ghee_erro
   ghee_manifest_fini(&manifest);
   if (store) ghee_object_store_close(store);
   ghee_free(canonical);
-  return give(&text, status, out, err);
+  return ghee_report_give(&text, status, out, err);
 }

@@ -39,12 +39,20 @@ cdef snapshot(const ghee_job_progress *p):
 
 
 cdef class Hooks:
-    """What run calls back. An exception in one of them, KeyboardInterrupt too, stops the job and is raised at its end."""
+    """What run calls back: on_progress(report as a dict, columns -> the report in words), on_line(text). An exception in one of them, KeyboardInterrupt too, stops the job and is raised at its end."""
     cdef object on_progress, on_line, raised
     cdef int stops
+    cdef ghee_job_progress last
 
     def __init__(self, on_progress, on_line):
         self.on_progress, self.on_line = on_progress, on_line
+
+    def text(self, unsigned columns):
+        """The last report in words: lines of at most `columns` characters, or one line for 0."""
+        cdef char *out = NULL
+        cdef ghee_error err
+        check(ghee_job_progress_text(&self.last, columns, &out, &err), &err)
+        return take(out)
 
     cdef ghee_job_hooks table(self):
         cdef ghee_job_hooks hooks
@@ -58,8 +66,8 @@ cdef class Hooks:
 cdef void hook_progress(void *user, const ghee_job_progress *progress) noexcept with gil:
     cdef Hooks hooks = <Hooks>user
     try:
-        if hooks.on_progress is not None:
-            hooks.on_progress(snapshot(progress))
+        hooks.last = progress[0]
+        hooks.on_progress(snapshot(progress), hooks.text)
     except BaseException as e:
         hooks.raised = e
         hooks.stops += 1
@@ -68,8 +76,7 @@ cdef void hook_progress(void *user, const ghee_job_progress *progress) noexcept 
 cdef void hook_line(void *user, const char *line) noexcept with gil:
     cdef Hooks hooks = <Hooks>user
     try:
-        if hooks.on_line is not None:
-            hooks.on_line(line.decode("utf-8", "replace"))
+        hooks.on_line(line.decode("utf-8", "replace"))
     except BaseException as e:
         hooks.raised = e
         hooks.stops += 1
@@ -194,15 +201,15 @@ def cancel(name):
     check(ghee_job_cancel(name.encode(), &err), &err)
 
 
-def status(name=None):
-    """JSON of one job, or of all."""
+def status(name=None, json=False):
+    """State of one job, or of all: lines for people, or JSON."""
     cdef char *out = NULL
     cdef ghee_error err
     cdef bytes called = name.encode() if name else b""
     cdef const char *which = NULL
     if name:
         which = called
-    check(ghee_job_status(which, &out, &err), &err)
+    check(ghee_job_status(which, json, &out, &err), &err)
     return take(out)
 
 

@@ -33,18 +33,21 @@ typedef struct cli_source { ghee_job_source job; char *text, *folder; } cli_sour
 ghee_status cli_source_load(const char *path, cli_source *out, ghee_error *err);
 void cli_source_free(cli_source *source);
 
-/** Hooks that show progress on stderr (a live line on a terminal, plain lines elsewhere, nothing if quiet) and catch Ctrl-C. */
-typedef struct cli_watch { bool terminal, quiet, shown; int last_tenth, last_phase; } cli_watch;
+/** Hooks that show progress on stderr (some live lines on a terminal, plain lines elsewhere, nothing if quiet) and catch Ctrl-C: the
+ *  first stops the job and cleans up, the second leaves at once. */
+typedef struct cli_watch {
+  bool terminal, quiet, color, told;
+  int lines;                      /* of the live block that is on the terminal now */
+  int last_tenth, last_phase;
+} cli_watch;
 ghee_job_hooks cli_watch_hooks(cli_watch *watch, bool quiet);
-/** Ends the live line. */
+/** Removes the live lines. */
 void cli_watch_end(cli_watch *watch);
 
 /** The error on stderr, its status as exit code. */
 int cli_fail(const ghee_error *err);
-/** The last report as one JSON line, or in words, on stdout. */
-void cli_print_result(const ghee_job_result *result, bool json);
-/** Prints a JSON string with its quotes. */
-void cli_print_json_text(const char *text);
+/** The last report as one JSON line, or in words, on stdout: the exit code. */
+int cli_print_result(const ghee_job_result *result, bool json);
 /** A whole number, or -1 after a message. */
 long long cli_number(const char *text, const char *option);
 

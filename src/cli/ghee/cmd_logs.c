@@ -18,4 +18,4 @@ static int run(int argc, char **argv) {
   return 0;
 }
 
-const cli_command cli_logs = {"logs", "[OPTION]… NAME", "what the workers of a job printed last", "  ghee logs ratings\n  ghee logs --stage predict --lines 20 ratings\n", run};
+const cli_command cli_logs = {"logs", "[OPTIONS] NAME", "what the workers of a job printed last", "  ghee logs ratings\n  ghee logs --stage predict --lines 20 ratings\n", run};

@@ -12,9 +12,9 @@ static int run(int argc, char **argv) {
   ghee_job_result result = {0};
   ghee_status status = ghee_job_resume(argv[0], &hooks, &result, &err);
   cli_watch_end(&watch);
-  if (status == GHEE_OK) cli_print_result(&result, json);
+  int code = status == GHEE_OK ? cli_print_result(&result, json) : cli_fail(&err);
   ghee_job_result_fini(&result);
-  return status == GHEE_OK ? 0 : cli_fail(&err);
+  return code;
 }
 
-const cli_command cli_resume = {"resume", "[OPTION]… NAME", "goes on with a job that was killed, failed or was interrupted", "  ghee resume ratings\n", run};
+const cli_command cli_resume = {"resume", "[OPTIONS] NAME", "goes on with a job that was killed, failed or was interrupted", "  ghee resume ratings\n", run};

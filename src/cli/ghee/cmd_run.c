@@ -21,11 +21,11 @@ static int run(int argc, char **argv) {
   ghee_job_result result = {0};
   ghee_status status = ghee_job_run(&job, &result, &err);
   cli_watch_end(&watch);
-  if (status == GHEE_OK) cli_print_result(&result, json);
+  int code = status == GHEE_OK ? cli_print_result(&result, json) : cli_fail(&err);
   ghee_job_result_fini(&result);
   cli_source_free(&source);
-  return status == GHEE_OK ? 0 : cli_fail(&err);
+  return code;
 }
 
-const cli_command cli_run = {"run", "[OPTION]… FILE", "runs the job that FILE (YAML or JSON, - for stdin) describes", 
+const cli_command cli_run = {"run", "[OPTIONS] FILE", "runs the job that FILE (YAML or JSON, - for stdin) describes", 
                              "  ghee run job.yaml\n  ghee run --limit 10000 job.yaml\n  ghee run --json --quiet job.yaml | jq .rows_out\n", run};

@@ -9,8 +9,8 @@ static const cli_command *const commands[] = {&cli_run, &cli_check, &cli_explain
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void help(FILE *to) {
-  fprintf(to, "ghee %s: storage, preprocess, train or predict, postprocess, storage, from one description\n\nusage: ghee COMMAND …\n\n", GHEE_VERSION);
-  for (int i = 0; i < N_COMMANDS; i++) fprintf(to, "  %-8s %-22s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
+  fprintf(to, "ghee %s: storage, preprocess, train or predict, postprocess, storage, from one description\n\nusage: ghee COMMAND [OPTIONS] [ARGUMENTS]\n\n", GHEE_VERSION);
+  for (int i = 0; i < N_COMMANDS; i++) fprintf(to, "  %-8s %-18s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
   fprintf(to,
           "\n`ghee COMMAND --help` tells more, with examples.\n\n"
           "exit codes: 0 done, 1 defect of ghee, 2 command line, 3 description, 4 not found, 5 denied, 6 corrupt data, 7 schema,\n"

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Progress of a job on stderr, and Ctrl-C. */
+ * Progress of a job on stderr, and Ctrl-C.
+ *
+ * Design notes
+ * - On a terminal the report is a block of lines that is drawn over itself: the cursor goes up by as many lines as were drawn, and each
+ *   line is cleared to its end. No line is as wide as the terminal, whose width is asked for each time, so none wraps.
+ * - A terminal without cursor movement (TERM=dumb), a file and a pipe get a plain line at each change of phase and tenth of the job. */
 #include <signal.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli.h"
+
+enum { USUAL_COLUMNS = 80, LEAST_COLUMNS = 20, MOST_COLUMNS = 120 };
 
 static volatile sig_atomic_t interruptions;
 
@@ -15,87 +23,76 @@ static void on_signal(int number) {
   interruptions++;
 }
 
-static int interrupted(void *user) {
-  (void)user;
-  return interruptions > 2 ? 2 : interruptions;
+static unsigned columns(void) {
+  struct winsize size;
+  unsigned n = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : USUAL_COLUMNS;
+  return n <= LEAST_COLUMNS ? LEAST_COLUMNS : n > MOST_COLUMNS ? MOST_COLUMNS : n - 1;
 }
 
-static const char *const phases[] = {"planning", "starting", "running", "publishing", "done", "failed", "canceled"};
-
-static void print_count(FILE *to, unsigned long long n) {
-  char digits[32];
-  int length = snprintf(digits, sizeof digits, "%llu", n);
-  for (int i = 0; i < length; i++) {
-    fputc(digits[i], to);
-    if (i + 1 < length && (length - i) % 3 == 1) fputc(',', to);
-  }
+static void erase(cli_watch *watch) {
+  if (watch->lines) fprintf(stderr, "\033[%dA\r\033[J", watch->lines);
+  watch->lines = 0;
 }
 
-static void print_time(FILE *to, double seconds) {
-  unsigned s = (unsigned)seconds;
-  if (s >= 3600) fprintf(to, "%u:%02u:%02u", s / 3600, s / 60 % 60, s % 60);
-  else fprintf(to, "%u:%02u", s / 60, s % 60);
+static void draw(cli_watch *watch, const ghee_job_progress *p) {
+  char *text;
+  if (ghee_job_progress_text(p, columns(), &text, NULL) != GHEE_OK) return;
+  if (watch->lines) fprintf(stderr, "\033[%dA\r", watch->lines);
+  watch->lines = 0;
+  for (const char *at = text; *at;) {
+    size_t n = strcspn(at, "\n");
+    bool faint = watch->color && watch->lines > 0;
+    fprintf(stderr, "%s%.*s%s\033[K\n", faint ? "\033[2m" : "", (int)n, at, faint ? "\033[0m" : "");
+    watch->lines++;
+    at += n + (at[n] == '\n');
+  }
+  fprintf(stderr, "\033[J");
+  fflush(stderr);
+  ghee_text_free(text);
 }
 
-static void print_line(FILE *to, const ghee_job_progress *p) {
-  fprintf(to, "%-10s", phases[p->phase]);
-  if (p->rows_total > 0) fprintf(to, " %3.0f %%", 100 * p->fraction);
-  fprintf(to, "  ");
-  print_count(to, p->rows_in);
-  fprintf(to, " rows");
-  if (p->rows_per_second > 0) {
-    fprintf(to, "  ");
-    print_count(to, (unsigned long long)p->rows_per_second);
-    fprintf(to, " rows/s");
-  }
-  if (p->epochs > 1) fprintf(to, "  epoch %u of %u", p->epoch + 1, p->epochs);
-  fprintf(to, "  ");
-  print_time(to, p->seconds);
-  if (p->left_seconds >= 0 && p->phase == GHEE_PHASE_RUNNING) {
-    fprintf(to, ", ");
-    print_time(to, p->left_seconds);
-    fprintf(to, " left");
-  }
-  if (p->phase != GHEE_PHASE_RUNNING) return;
-  for (unsigned i = 0; i < p->n_stages; i++)
-    fprintf(to, "%s%s %.0f/%.0f/%.0f", i ? "  " : "  busy/starved/blocked %: ", p->stages[i].name, 100 * p->stages[i].busy,
-            100 * p->stages[i].starved, 100 * p->stages[i].blocked);
+static void print_plain(cli_watch *watch, const ghee_job_progress *p) {
+  int tenth = (int)(10 * p->fraction);
+  char *text;
+  if (tenth == watch->last_tenth && (int)p->phase == watch->last_phase) return;
+  watch->last_tenth = tenth;
+  watch->last_phase = p->phase;
+  if (ghee_job_progress_text(p, 0, &text, NULL) != GHEE_OK) return;
+  fprintf(stderr, "%s\n", text);
+  ghee_text_free(text);
 }
 
 static void on_progress(void *user, const ghee_job_progress *p) {
   cli_watch *watch = user;
   if (watch->quiet) return;
-  if (watch->terminal) {
-    fprintf(stderr, "\r\033[K");
-    print_line(stderr, p);
-    fflush(stderr);
-    watch->shown = true;
-    return;
-  }
-  int tenth = (int)(10 * p->fraction);
-  if (tenth == watch->last_tenth && (int)p->phase == watch->last_phase) return;
-  watch->last_tenth = tenth;
-  watch->last_phase = p->phase;
-  print_line(stderr, p);
-  fprintf(stderr, "\n");
+  if (watch->terminal) draw(watch, p);
+  else print_plain(watch, p);
 }
 
 static void on_line(void *user, const char *line) {
-  cli_watch *watch = user;
-  if (watch->shown) fprintf(stderr, "\r\033[K");
+  erase(user);
   fprintf(stderr, "%s\n", line);
 }
 
+static int interrupted(void *user) {
+  cli_watch *watch = user;
+  int wish = interruptions > 2 ? 2 : interruptions;
+  if (wish == 1 && !watch->told) {
+    watch->told = true;
+    on_line(watch, "stopping; Ctrl-C once more leaves at once");
+  }
+  return wish;
+}
+
 ghee_job_hooks cli_watch_hooks(cli_watch *watch, bool quiet) {
-  const char *term = getenv("TERM");
-  *watch = (cli_watch){.terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0, .quiet = quiet, .last_tenth = -1, .last_phase = -1};
-  struct sigaction action = {.sa_handler = on_signal};
+  const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
+  bool terminal = isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
+  *watch = (cli_watch){.terminal = terminal, .quiet = quiet, .color = terminal && !(no_color && *no_color), .last_tenth = -1, .last_phase = -1};
+  struct sigaction action = {.sa_handler = on_signal}, before;
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, NULL); /* nohup stays in force */
   return (ghee_job_hooks){.progress = on_progress, .line = on_line, .interrupted = interrupted, .user = watch};
 }
 
-void cli_watch_end(cli_watch *watch) {
-  if (watch->shown) fprintf(stderr, "\n");
-  watch->shown = false;
-}
+void cli_watch_end(cli_watch *watch) { erase(watch); }
