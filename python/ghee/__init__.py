@@ -8,12 +8,15 @@
 """
 from ghee import task
 from ghee.context import Context
-from ghee.errors import (BusyError, ChangedError, CorruptError, CrashedError, ExistsError, GheeError, InvalidError, LimitError, NotFoundError,
-                         SchemaError, UnsupportedError, UserError)
+from ghee.errors import (BusyError, ChangedError, CorruptError, CrashedError, DeniedError, ExistsError, GheeError, InternalError, InvalidError,
+                         LimitError, NoMemoryError, NoSpaceError, NotFoundError, SchemaError, SystemIOError, TimeLimitError, UnsupportedError,
+                         UsageError, UserError)
 from ghee.forms import arrow, pandas, rows, torch
 from ghee.task import Input, Output, Result, Shuffle, Stage
+from ghee.training import Batch, Batches, TrainContext
 
 __version__ = "0.1.0"
-__all__ = ["task", "Input", "Output", "Stage", "Shuffle", "Result", "Context", "arrow", "pandas", "rows", "torch", "GheeError", "InvalidError",
-           "NotFoundError", "CorruptError", "SchemaError", "ExistsError", "LimitError", "UserError", "CrashedError", "BusyError", "ChangedError",
-           "UnsupportedError"]
+__all__ = ["task", "Input", "Output", "Stage", "Shuffle", "Result", "Context", "TrainContext", "Batch", "Batches", "arrow", "pandas", "rows",
+           "torch", "GheeError", "InternalError", "UsageError", "InvalidError", "NotFoundError", "DeniedError", "CorruptError", "SchemaError",
+           "ExistsError", "SystemIOError", "NoSpaceError", "LimitError", "NoMemoryError", "UserError", "CrashedError", "TimeLimitError", "BusyError",
+           "ChangedError", "UnsupportedError"]

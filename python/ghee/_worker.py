@@ -11,20 +11,18 @@ import sys
 import traceback
 
 from ghee._core.worker import Worker
-from ghee.errors import GheeError
-
-USER = 13
+from ghee.errors import GheeError, NotFoundError, UserError
 
 
 def describe(kind, error, tb):
     """Status and message of an exception: what was raised first, then the user's part of the traceback."""
-    if isinstance(error, GheeError) and error.status != 1:
+    if isinstance(error, GheeError):
         return error.status, str(error)
     frames = traceback.extract_tb(tb)
     own = os.path.dirname(os.path.abspath(__file__))
     theirs = [f for f in frames if os.path.dirname(os.path.abspath(f.filename)) != own and "_core" not in f.filename] or frames
     head = "".join(traceback.format_exception_only(kind, error)).strip()
-    return USER, head + "\n" + "Traceback of the function:\n" + "".join(traceback.format_list(theirs)).rstrip()
+    return UserError.status, head + "\n" + "Traceback of the function:\n" + "".join(traceback.format_list(theirs)).rstrip()
 
 
 def load(worker):
@@ -45,10 +43,10 @@ def load(worker):
     except ModuleNotFoundError as e:
         if e.name != module.partition(".")[0]:
             raise
-        raise GheeError(f"run: {worker.run_text}: there is no module {module} (looked in {worker.folder} and the Python path)") from None
+        raise NotFoundError(f"run: {worker.run_text}: there is no module {module} (looked in {worker.folder} and the Python path)") from None
     for part in name.split("."):
         if not hasattr(found, part):
-            raise GheeError(f"run: {worker.run_text}: {module} has no {name}")
+            raise NotFoundError(f"run: {worker.run_text}: {module} has no {name}")
         found = getattr(found, part)
     return found, json.loads(worker.args_json)
 

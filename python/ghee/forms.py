@@ -4,12 +4,6 @@ from ghee._core.worker import columns_of
 from ghee.errors import UserError
 
 
-def _user_error(message):
-    error = UserError(message)
-    error.status = 13
-    return error
-
-
 def _given(result):
     """Any of the accepted results as a mapping of columns; None is a batch without rows."""
     if result is None or isinstance(result, dict):
@@ -21,7 +15,7 @@ def _given(result):
         return {str(n): _series(result[n]) for n in result.columns}
     if isinstance(result, (list, tuple)) and all(isinstance(r, dict) for r in result):
         return _columns_of_rows(result)
-    raise _user_error(f"the function returned {type(result).__name__}: return a dict of columns (or Arrow, a DataFrame, a list of dicts)")
+    raise UserError(f"the function returned {type(result).__name__}: return a dict of columns (or Arrow, a DataFrame, a list of dicts)")
 
 
 def _one_chunk(column):
@@ -50,7 +44,7 @@ def _columns_of_rows(rows):
     names = list(rows[0])
     for k, row in enumerate(rows):
         if row.keys() != rows[0].keys():
-            raise _user_error(f"row {k} has the keys {sorted(row)}, row 0 {sorted(names)}: all rows of a batch have the same")
+            raise UserError(f"row {k} has the keys {sorted(row)}, row 0 {sorted(names)}: all rows of a batch have the same")
     columns = {}
     for name in names:
         values = [row[name] for row in rows]

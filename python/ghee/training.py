@@ -5,10 +5,7 @@ torch is imported only where the stage's batches are torch tensors (`as: torch`,
 import os
 import sys
 
-import cloudpickle
-
 from ghee.context import Context
-
 
 
 class Batch(dict):
@@ -94,11 +91,16 @@ class TrainContext(Context):
 
 
 def _save(value, path):
+    import cloudpickle
+
     with open(path, "wb") as f:
         cloudpickle.dump(value, f)
 
 
 def load_value(path):
+    """What `_save` wrote."""
+    import cloudpickle
+
     with open(path, "rb") as f:
         return cloudpickle.load(f)
 

@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset, strlen
 import numpy as np
 
 from ghee._core.c cimport *
-from ghee.errors import GheeError, raise_status
+from ghee.errors import UserError, raise_status
 
 # Arrow's one-letter formats and the NumPy type of the same memory.
 FIXED = {"c": "i1", "C": "u1", "s": "i2", "S": "u2", "i": "i4", "I": "u4", "l": "i8", "L": "u8", "e": "f2", "f": "f4", "g": "f8"}
@@ -216,7 +216,7 @@ cdef column(Arrays owner, const ArrowSchema *schema, const ArrowArray *array, in
         names = [schema.children[k].name.decode() for k in range(schema.n_children)]
         parts = [column(owner, schema.children[k], array.children[k], at, length) for k in range(schema.n_children)]
         return objects([{n: plain(p[r]) for n, p in zip(names, parts)} for r in range(length)], there)
-    raise GheeError(f"column {schema.name.decode()} has Arrow type {kind}, which cannot be a NumPy array: take `as: arrow`")
+    raise UserError(f"column {schema.name.decode()} has Arrow type {kind}, which cannot be a NumPy array: take `as: arrow`")
 
 
 def entry(row):
@@ -312,7 +312,7 @@ cdef add_fixed(ghee_builder *builder, bytes name, values, bytes format, there, s
     cdef const void *bitmap = NULL
     cdef int n = len(shape)
     if n > 32:
-        raise GheeError(f"column {name.decode()} has {n} dimensions, more than 32")
+        raise UserError(f"column {name.decode()} has {n} dimensions, more than 32")
     for k in range(n):
         dims[k] = shape[k]
     owner = (values, None)
@@ -340,7 +340,7 @@ cdef add_texts(ghee_builder *builder, bytes name, values, there):
         elif isinstance(value, (bytes, bytearray, memoryview)) and binary:
             raw = bytes(value)
         else:
-            raise GheeError(f"column {name.decode()}, row {i}: {type(value).__name__} among {'bytes' if binary else 'text'}: "
+            raise UserError(f"column {name.decode()}, row {i}: {type(value).__name__} among {'bytes' if binary else 'text'}: "
                             "a column is of one type; return Arrow for lists and structs")
         check(ghee_builder_append_text(builder, PyBytes_AsString(raw), PyBytes_Size(raw), &err), &err)
     check(ghee_builder_end_text(builder, &err), &err)
@@ -361,7 +361,7 @@ cdef add_objects(ghee_builder *builder, bytes name, values, there):
     try:
         import pyarrow
     except ImportError:
-        raise GheeError(f"column {name.decode()} holds {type(known).__name__}: install pyarrow to return lists, structs and decimals") from None
+        raise UserError(f"column {name.decode()} holds {type(known).__name__}: install pyarrow to return lists, structs and decimals") from None
     items = [v.tolist() if isinstance(v, np.ndarray) else v for v in values]
     if there is not None:
         items = [v if ok else None for v, ok in zip(items, there)]
@@ -380,11 +380,11 @@ cdef add_column(ghee_builder *builder, bytes name, value):
         there = ~np.ma.getmaskarray(value)
         value = value.data
         if there.ndim > 1:
-            raise GheeError(f"column {name.decode()}: a tensor column cannot be masked")
+            raise UserError(f"column {name.decode()}: a tensor column cannot be masked")
         there = None if there.all() else np.ascontiguousarray(there)
     values = np.asarray(value)
     if values.ndim == 0:
-        raise GheeError(f"column {name.decode()} is a single {type(value).__name__}: return one value for each row")
+        raise UserError(f"column {name.decode()} is a single {type(value).__name__}: return one value for each row")
     kind, shape = values.dtype.kind, values.shape[1:]
     if kind == "O":
         return add_objects(builder, name, values, there)
@@ -411,7 +411,7 @@ def arrow_format(name, values):
     unit = np.datetime_data(values.dtype)[0] if kind in "mM" else None
     if unit in OF_UNIT:
         return (("ts" + OF_UNIT[unit] + ":") if kind == "M" else "tD" + OF_UNIT[unit]).encode()
-    raise GheeError(f"column {name.decode()} has NumPy type {values.dtype}, which has no column type: convert it "
+    raise UserError(f"column {name.decode()} has NumPy type {values.dtype}, which has no column type: convert it "
                     "(dates: astype('M8[s]'), complex numbers: two columns)")
 
 
