@@ -13,7 +13,10 @@ foreach(module ${modules})
   Python_add_library(python_${stem} MODULE ${generated})
   target_compile_definitions(python_${stem} PRIVATE Py_LIMITED_API=0x030b0000 CYTHON_LIMITED_API=1)
   target_link_libraries(python_${stem} PRIVATE ghee)
-  set_target_properties(python_${stem} PROPERTIES OUTPUT_NAME ${stem} SUFFIX .abi3.so LIBRARY_OUTPUT_DIRECTORY ${CMAKE_SOURCE_DIR}/python/ghee/_core
-    INSTALL_RPATH "$ORIGIN/../lib" BUILD_WITH_INSTALL_RPATH OFF C_VISIBILITY_PRESET default)
+  set_target_properties(python_${stem} PROPERTIES OUTPUT_NAME ${stem} SUFFIX .abi3.so INSTALL_RPATH "$ORIGIN/../lib" BUILD_WITH_INSTALL_RPATH OFF
+    C_VISIBILITY_PRESET default)
+  if(NOT SKBUILD)
+    set_target_properties(python_${stem} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_SOURCE_DIR}/python/ghee/_core)
+  endif()
   install(TARGETS python_${stem} LIBRARY DESTINATION ghee/_core)
 endforeach()

@@ -67,9 +67,13 @@ static ghee_status read_run(ghee_job_spec *spec, const ghee_node *map, const cha
   stage->native = length > 3 && strncmp(colon - 3, ".so", 3) == 0;
   if (!stage->native) return keep_text(spec, run, &stage->run, err);
   if (stage->role == GHEE_ROLE_TRAIN) return ghee_node_error(node, err, "train runs in Python; '%s' is a shared object", run);
-  bool relative = run[0] != '/' && folder;
-  char *full = relative ? ghee_asprintf("%s/%s", folder, run) : ghee_strdup(run);
-  return (stage->run = keep(spec, full)) ? GHEE_OK : no_memory(err);
+  const char *library = NULL;
+  char *file = ghee_asprintf("file:%.*s", (int)length, run);
+  if (!file) return no_memory(err);
+  ghee_status status = keep_uri(spec, file, folder, &library, err);
+  ghee_free(file);
+  GHEE_TRY(status);
+  return (stage->run = keep(spec, ghee_asprintf("%s%s", library + strlen("file:"), colon))) ? GHEE_OK : no_memory(err);
 }
 
 static ghee_status read_env(ghee_job_spec *spec, const ghee_node *map, ghee_stage_spec *stage, ghee_error *err) {
