@@ -13,6 +13,7 @@ import pytest
 
 import ghee
 from conftest import read_ids
+from ghee.errors import BY_STATUS, InternalError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")])
@@ -142,8 +143,10 @@ def test_layers_are_those_of_the_build():
 def test_every_status_is_explained():
     header = (ROOT / "include/ghee/status.h").read_text()
     codes = {(int(n), name.lower()) for name, n in re.findall(r"^  GHEE_(\w+) = (\d+)\b", header, re.M)}
-    page = {(int(n), name) for n, name in re.findall(r"^\| (\d+) \| ([a-z_]+) \|", (ROOT / "docs/errors.md").read_text(), re.M)}
-    assert page == codes
+    page = re.findall(r"^\| (\d+) \| ([a-z_]+) \| (\w*)", (ROOT / "docs/errors.md").read_text(), re.M)
+    assert {(int(n), name) for n, name, _ in page} == codes
+    assert {int(n): error for n, _, error in page if int(n) not in (0, 130)} == \
+        {n: BY_STATUS.get(n, InternalError).__name__ for n, _ in codes if n not in (0, 130)}
 
 
 def test_versions_agree():
