@@ -124,7 +124,10 @@ void ghee_outlet_peer(ghee_outlet *outlet, const ghee_say_peer *peer) {
   if (known) return; /* said again by a new coordinator; what is in flight there must stay */
   ghee_outlet_no_peer(outlet, peer->worker);
   uint64_t self = (uint64_t)outlet->worker->stage << 32 | outlet->worker->index;
-  if (outlet->ops->connect(outlet->sender, peer->address, self, peer->number, NULL) != GHEE_OK) return; /* dead already: NO_PEER follows */
+  ghee_error err;
+  ghee_status status = outlet->ops->connect(outlet->sender, peer->address, self, peer->number, &err);
+  if (status != GHEE_OK && status != GHEE_CLOSED) ghee_worker_fail(outlet->worker, &err);
+  if (status != GHEE_OK) return; /* dead already: NO_PEER follows */
   pthread_mutex_lock(&outlet->locked.mutex);
   outlet->locked.targets[peer->worker] = (target){.number = peer->number};
   pthread_cond_broadcast(&outlet->locked.changed);

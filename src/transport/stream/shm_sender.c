@@ -7,7 +7,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,7 +14,7 @@
 #include "transport/stream/arena.h"
 #include "transport/stream/shm.h"
 
-enum { HANDSHAKE_MS = 5000, DRAIN_MS = 5000 };
+enum { DRAIN_MS = 5000 };
 
 /* A message that waits, or is in flight. */
 typedef struct item { struct item *next; ghee_stream_head head; ghee_arena_piece piece; uint64_t size; bool has_piece; } item;
@@ -24,6 +23,7 @@ typedef struct list { item *first, **last; } list;
 typedef struct peer {
   uint64_t name;
   int fd;
+  bool welcomed;                  /* the receiver has answered: `window` is known */
   uint64_t window, in_flight_bytes, queued_bytes;
   list queue, in_flight;
   GHEE_ARRAY(uint32_t) known;     /* segments that it has mapped */
@@ -146,7 +146,9 @@ static bool launch(ghee_sender *sender, peer *of, item *one) {
 }
 
 static bool has_credit(const peer *of, const item *one) {
-  return one->size == 0 || of->in_flight_bytes == 0 || (one->size <= of->window && of->in_flight_bytes <= of->window - one->size);
+  if (one->size == 0) return true;
+  if (!of->welcomed) return false;
+  return of->in_flight_bytes == 0 || (one->size <= of->window && of->in_flight_bytes <= of->window - one->size);
 }
 
 static void flush(ghee_sender *sender, peer *of) {
@@ -205,9 +207,17 @@ static void released(ghee_sender *sender, peer *of, const ghee_shm_record *recor
   }
 }
 
+static void welcomed(ghee_sender *sender, peer *of, uint64_t window) {
+  of->welcomed = true;
+  of->window = window;
+  pthread_cond_broadcast(&sender->locked.changed);
+  flush(sender, of);
+}
+
 /* Takes one record of a receiver; *event is to be told when true comes back. The lock is held. */
 static bool heard(ghee_sender *sender, peer *of, const ghee_shm_record *record, ghee_sender_event *event) {
   *event = (ghee_sender_event){.peer = of->name, .head = record->head};
+  if (record->kind == GHEE_SHM_WELCOME) welcomed(sender, of, record->size);
   if (record->kind == GHEE_SHM_RELEASE) released(sender, of, record);
   if (record->kind == GHEE_SHM_WANT) {
     of->wants = true;
@@ -375,18 +385,11 @@ void ghee_shm_revoke(ghee_sender *sender, uint64_t token) {
 
 /* ---- connections ---- */
 
-static ghee_status shake_hands(ghee_sender *sender, int fd, uint64_t self, uint64_t *window, ghee_error *err) {
+/* The answer is heard by the thread. A socket that was just connected has room for it. */
+static ghee_status say_hello(const ghee_sender *sender, int fd, uint64_t self, ghee_error *err) {
   struct { ghee_shm_record record; uint8_t secret[GHEE_KEY_BYTES]; } hello = {.record = {.kind = GHEE_SHM_HELLO, .size = self}};
   memcpy(hello.secret, sender->options.key.secret_key, GHEE_KEY_BYTES);
-  ghee_shm_record welcome;
-  struct timeval limit = {.tv_sec = HANDSHAKE_MS / 1000};
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  ssize_t n = send(fd, &hello, sizeof hello, MSG_NOSIGNAL);
-  if (n == sizeof hello) n = recv(fd, &welcome, sizeof welcome, 0);
-  if (n < 0 && errno == EAGAIN) return ghee_error_set(err, GHEE_TIMEOUT, "a receiver does not answer within %d s", HANDSHAKE_MS / 1000);
-  if (n != sizeof welcome || welcome.kind != GHEE_SHM_WELCOME) return ghee_error_set(err, n == 0 ? GHEE_DENIED : GHEE_CLOSED, "a receiver refused the connection");
-  *window = welcome.size;
-  return GHEE_OK;
+  return send(fd, &hello, sizeof hello, MSG_NOSIGNAL) == sizeof hello ? GHEE_OK : ghee_error_set(err, GHEE_CLOSED, "a receiver has closed: %s", strerror(errno));
 }
 
 static ghee_status open_socket(const char *address, int *out, ghee_error *err) {
@@ -410,7 +413,7 @@ ghee_status ghee_shm_connect(ghee_sender *sender, const char *address, uint64_t 
   of->in_flight.last = &of->in_flight.first;
   ghee_status status = open_socket(address, &of->fd, err);
   if (status == GHEE_OK) {
-    status = shake_hands(sender, of->fd, self, &of->window, err);
+    status = say_hello(sender, of->fd, self, err);
     if (status != GHEE_OK) close(of->fd);
   }
   if (status != GHEE_OK) {
