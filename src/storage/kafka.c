@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The kafka: backend of record logs: URIs and settings, clients, failures in words, offsets. */
+#include "storage/kafka.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { DEFAULT_TIMEOUT_S = 120, NEW_TOPIC_MS = 2000 }; /* a topic that was just made is not known to every broker at once */
+
+static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err, "talking to Kafka"); }
+
+/* ---- failures ---- */
+
+ghee_status ghee_kafka_status(rd_kafka_resp_err_t code) {
+  switch (code) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR: return GHEE_OK;
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION: case RD_KAFKA_RESP_ERR__SSL: case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED: case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED: case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED: return GHEE_DENIED;
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC: case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION: case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART: return GHEE_NOT_FOUND;
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET: return GHEE_CHANGED;
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE: case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE: return GHEE_LIMIT;
+    case RD_KAFKA_RESP_ERR__FENCED: case RD_KAFKA_RESP_ERR_PRODUCER_FENCED: case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH: return GHEE_BUSY;
+    case RD_KAFKA_RESP_ERR__BAD_MSG: case RD_KAFKA_RESP_ERR_INVALID_MSG: case RD_KAFKA_RESP_ERR__BAD_COMPRESSION: return GHEE_CORRUPT;
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION: case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE: return GHEE_UNSUPPORTED;
+    case RD_KAFKA_RESP_ERR__INVALID_ARG: case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION: case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT: return GHEE_INVALID;
+    default: return GHEE_IO;
+  }
+}
+
+ghee_status ghee_kafka_fail(const ghee_kafka *log, const ghee_kafka_client *client, rd_kafka_resp_err_t code, ghee_error *err, const char *format, ...) {
+  char doing[512];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(doing, sizeof doing, format, args);
+  va_end(args);
+  ghee_status status = ghee_kafka_status(code);
+  const char *more = client && client->reason[0] ? client->reason : "";
+  if (status == GHEE_IO && client && client->said && ghee_kafka_status(client->said) != GHEE_IO) status = ghee_kafka_status(client->said);
+  const char *advice = status == GHEE_DENIED ? "; check security.protocol, sasl.* and ssl.* in its options" : status == GHEE_IO ? "; check that the brokers are up and can be reached" : "";
+  return ghee_error_set(err, status, "cannot %s %s: %s%s%s%s%s", doing, log->uri, rd_kafka_err2str(code), *more ? " (" : "", more, *more ? ")" : "", advice);
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque) {
+  ghee_kafka_client *client = opaque;
+  char fatal[256];
+  if (code == RD_KAFKA_RESP_ERR__FATAL) code = rd_kafka_fatal_error(rk, fatal, sizeof fatal), reason = fatal;
+  bool worse = ghee_kafka_status((rd_kafka_resp_err_t)code) != GHEE_IO || !client->said || ghee_kafka_status(client->said) == GHEE_IO;
+  if (!worse || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) return; /* the reason before says more */
+  client->said = (rd_kafka_resp_err_t)code;
+  snprintf(client->reason, sizeof client->reason, "%s", reason);
+}
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
+  (void)rk;
+  ghee_log(level <= 4 ? GHEE_LOG_WARN : GHEE_LOG_DEBUG, "librdkafka %s: %s", facility, text);
+}
+
+bool ghee_kafka_hopeless(ghee_kafka_client *client) {
+  rd_kafka_poll(client->rk, 0);
+  ghee_status said = ghee_kafka_status(client->said);
+  return said == GHEE_DENIED || said == GHEE_BUSY || said == GHEE_UNSUPPORTED;
+}
+
+ghee_status ghee_kafka_try(ghee_kafka *log, ghee_kafka_client *client, rd_kafka_resp_err_t (*call)(void *user, int timeout_ms), void *user, const char *doing,
+                           ghee_error *err) {
+  for (uint64_t first = ghee_clock_ms();;) {
+    uint64_t start = ghee_clock_ms();
+    rd_kafka_resp_err_t code = call(user, 1000);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return GHEE_OK;
+    uint64_t now = ghee_clock_ms();
+    ghee_status status = ghee_kafka_status(code);
+    bool may_pass = (status == GHEE_IO && now - first < log->timeout_ms) || (status == GHEE_NOT_FOUND && now - first < NEW_TOPIC_MS);
+    if (ghee_kafka_hopeless(client) || !may_pass) {
+      client->broken = true;
+      return ghee_kafka_fail(log, client, code, err, "%s", doing);
+    }
+    if (now - start < GHEE_KAFKA_SLICE_MS) rd_kafka_poll(client->rk, GHEE_KAFKA_SLICE_MS);
+  }
+}
+
+/* ---- clients ---- */
+
+static ghee_status set(rd_kafka_conf_t *conf, const ghee_kafka *log, const char *key, const char *value, ghee_error *err) {
+  char reason[512];
+  if (rd_kafka_conf_set(conf, key, value, reason, sizeof reason) == RD_KAFKA_CONF_OK) return GHEE_OK;
+  return ghee_error_set(err, GHEE_INVALID, "%s: option %s: %s", log->uri, key, ghee_setting_is_secret(key) ? "its value is not valid" : reason);
+}
+
+/* What ghee needs otherwise than librdkafka's defaults; then what the user says; then what must be so. */
+static ghee_status configure(rd_kafka_conf_t *conf, const ghee_kafka *log, rd_kafka_type_t type, const char *const *more, ghee_error *err) {
+  /* A full queue makes this version wait for fetch.error.backoff.ms, which is half a second by default. */
+  static const char *const reading[] = {"queued.max.messages.kbytes", "8192", "fetch.wait.max.ms", "100", "fetch.error.backoff.ms", "10", "check.crcs", "true",
+                                        NULL};
+  static const char *const writing[] = {"linger.ms", "5", "queue.buffering.max.kbytes", "65536", "partitioner", "murmur2_random", NULL};
+  for (const char *const *at = type == RD_KAFKA_CONSUMER ? reading : writing; *at; at += 2) GHEE_TRY(set(conf, log, at[0], at[1], err));
+  for (size_t i = 0; i < log->settings.count; i++) GHEE_TRY(set(conf, log, log->settings.items[i].key, log->settings.items[i].value, err));
+  for (const char *const *at = more; at && *at; at += 2) GHEE_TRY(set(conf, log, at[0], at[1], err));
+  return set(conf, log, "bootstrap.servers", log->brokers, err);
+}
+
+ghee_status ghee_kafka_client_new(const ghee_kafka *log, rd_kafka_type_t type, const char *const *more, void (*prepare)(rd_kafka_conf_t *conf),
+                                  ghee_kafka_client **out, ghee_error *err) {
+  ghee_kafka_client *client = ghee_alloc_zero(1, sizeof *client);
+  rd_kafka_conf_t *conf = rd_kafka_conf_new();
+  char reason[512];
+  ghee_status status = client ? configure(conf, log, type, more, err) : no_memory(err);
+  if (status == GHEE_OK) {
+    rd_kafka_conf_set_opaque(conf, client);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    if (prepare) prepare(conf);
+    client->rk = rd_kafka_new(type, conf, reason, sizeof reason);
+    if (!client->rk) status = ghee_error_set(err, GHEE_INVALID, "%s: %s", log->uri, reason);
+  }
+  if (status != GHEE_OK) {
+    rd_kafka_conf_destroy(conf);
+    ghee_free(client);
+    return status;
+  }
+  client->topic = rd_kafka_topic_new(client->rk, log->topic, NULL);
+  client->queue = rd_kafka_queue_new(client->rk);
+  if (!client->topic || !client->queue) {
+    ghee_kafka_client_free(client);
+    return no_memory(err);
+  }
+  *out = client;
+  return GHEE_OK;
+}
+
+void ghee_kafka_client_free(ghee_kafka_client *client) {
+  if (!client) return;
+  if (client->queue) rd_kafka_queue_destroy(client->queue);
+  if (client->topic) rd_kafka_topic_destroy(client->topic);
+  rd_kafka_destroy_flags(client->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  ghee_free(client);
+}
+
+ghee_status ghee_kafka_take(ghee_kafka *log, ghee_kafka_client **out, ghee_error *err) {
+  static const char *const must[] = {"enable.partition.eof", "true", "isolation.level", "read_committed", "auto.offset.reset", "error",
+                                     "allow.auto.create.topics", "false", "enable.auto.commit", "false", NULL};
+  ghee_kafka_client *client = NULL;
+  pthread_mutex_lock(&log->locked.mutex);
+  if (log->locked.idle.count > 0) client = log->locked.idle.items[--log->locked.idle.count];
+  pthread_mutex_unlock(&log->locked.mutex);
+  if (!client) return ghee_kafka_client_new(log, RD_KAFKA_CONSUMER, must, NULL, out, err);
+  client->said = RD_KAFKA_RESP_ERR_NO_ERROR;
+  client->reason[0] = 0;
+  *out = client;
+  return GHEE_OK;
+}
+
+void ghee_kafka_give_back(ghee_kafka *log, ghee_kafka_client *client) {
+  pthread_mutex_lock(&log->locked.mutex);
+  bool kept = !client->broken && ghee_array_push(&log->locked.idle, client);
+  pthread_mutex_unlock(&log->locked.mutex);
+  if (!kept) ghee_kafka_client_free(client);
+}
+
+/* ---- offsets ---- */
+
+typedef struct metadata { ghee_kafka_client *client; uint32_t partitions; } metadata;
+
+static rd_kafka_resp_err_t ask_metadata(void *user, int timeout_ms) {
+  metadata *of = user;
+  const struct rd_kafka_metadata *got;
+  rd_kafka_resp_err_t code = rd_kafka_metadata(of->client->rk, 0, of->client->topic, &got, timeout_ms);
+  if (code) return code;
+  code = got->topic_cnt == 1 ? got->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+  of->partitions = code ? 0 : (uint32_t)got->topics[0].partition_cnt;
+  rd_kafka_metadata_destroy(got);
+  return code;
+}
+
+typedef struct ends { ghee_kafka_client *client; const char *topic; ghee_log_range range; } ends;
+
+static rd_kafka_resp_err_t ask_ends(void *user, int timeout_ms) {
+  ends *of = user;
+  return rd_kafka_query_watermark_offsets(of->client->rk, of->topic, (int32_t)of->range.partition, &of->range.first, &of->range.end, timeout_ms);
+}
+
+static ghee_status list_partitions(ghee_record_log *base, ghee_log_ranges *out, ghee_error *err) {
+  ghee_kafka *log = (ghee_kafka *)base;
+  metadata of = {0};
+  GHEE_TRY(ghee_kafka_take(log, &of.client, err));
+  ghee_status status = ghee_kafka_try(log, of.client, ask_metadata, &of, "find topic", err);
+  for (uint32_t i = 0; i < of.partitions && status == GHEE_OK; i++) {
+    ends at = {.client = of.client, .topic = log->topic, .range = {.partition = i}};
+    status = ghee_kafka_try(log, of.client, ask_ends, &at, "ask for the offsets of", err);
+    if (status == GHEE_OK && !ghee_array_push(out, at.range)) status = no_memory(err);
+  }
+  ghee_kafka_give_back(log, of.client);
+  return status;
+}
+
+typedef struct times { ghee_kafka_client *client; rd_kafka_topic_partition_list_t *list; } times;
+
+static rd_kafka_resp_err_t ask_times(void *user, int timeout_ms) {
+  times *of = user;
+  rd_kafka_topic_partition_list_t *copy = rd_kafka_topic_partition_list_copy(of->list);
+  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(of->client->rk, copy, timeout_ms);
+  for (int i = 0; i < copy->cnt && !code; i++) code = copy->elems[i].err;
+  rd_kafka_topic_partition_list_t *old = of->list;
+  if (!code) of->list = copy;
+  rd_kafka_topic_partition_list_destroy(code ? copy : old);
+  return code;
+}
+
+static ghee_status seek_time(ghee_record_log *base, int64_t time_ms, ghee_log_ranges *ranges, ghee_error *err) {
+  ghee_kafka *log = (ghee_kafka *)base;
+  times of = {.list = rd_kafka_topic_partition_list_new((int)ranges->count)};
+  for (size_t i = 0; i < ranges->count; i++)
+    rd_kafka_topic_partition_list_add(of.list, log->topic, (int32_t)ranges->items[i].partition)->offset = time_ms;
+  ghee_status status = ghee_kafka_take(log, &of.client, err);
+  if (status == GHEE_OK) {
+    status = ghee_kafka_try(log, of.client, ask_times, &of, "ask for the offsets at a time of", err);
+    ghee_kafka_give_back(log, of.client);
+  }
+  for (size_t i = 0; i < ranges->count && status == GHEE_OK; i++) {
+    int64_t offset = of.list->elems[i].offset;
+    ranges->items[i].first = offset < 0 || offset > ranges->items[i].end ? ranges->items[i].end : offset;
+  }
+  rd_kafka_topic_partition_list_destroy(of.list);
+  return status;
+}
+
+/* ---- marks of groups ---- */
+
+rd_kafka_topic_partition_list_t *ghee_kafka_marks(const ghee_kafka *log, const ghee_log_mark *marks, size_t n) {
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
+  for (size_t i = 0; i < n; i++) {
+    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, marks[i].topic ? marks[i].topic : log->topic, (int32_t)marks[i].partition);
+    one->offset = marks[i].offset;
+    if (!marks[i].note || !(one->metadata = strdup(marks[i].note))) continue; /* librdkafka frees it */
+    one->metadata_size = strlen(marks[i].note);
+  }
+  return list;
+}
+
+/* Members of the group are not needed for this: a consumer that names it and subscribes to nothing. */
+static ghee_status group_client(ghee_kafka *log, const char *group, ghee_kafka_client **out, ghee_error *err) {
+  const char *more[] = {"group.id", group, "enable.auto.commit", "false", "allow.auto.create.topics", "false", NULL};
+  return ghee_kafka_client_new(log, RD_KAFKA_CONSUMER, more, NULL, out, err);
+}
+
+typedef struct group_call { ghee_kafka_client *client; rd_kafka_topic_partition_list_t *list; } group_call;
+
+static rd_kafka_resp_err_t put_marks(void *user, int timeout_ms) {
+  group_call *of = user;
+  (void)timeout_ms;
+  return rd_kafka_commit(of->client->rk, of->list, 0);
+}
+
+static rd_kafka_resp_err_t ask_marks(void *user, int timeout_ms) {
+  group_call *of = user;
+  return rd_kafka_committed(of->client->rk, of->list, timeout_ms);
+}
+
+ghee_status ghee_kafka_set_marks(ghee_record_log *base, const char *group, const ghee_log_mark *marks, size_t n, ghee_error *err) {
+  ghee_kafka *log = (ghee_kafka *)base;
+  group_call of = {0};
+  GHEE_TRY(group_client(log, group, &of.client, err));
+  of.list = ghee_kafka_marks(log, marks, n);
+  ghee_status status = ghee_kafka_try(log, of.client, put_marks, &of, "store the offsets of a group of", err);
+  rd_kafka_topic_partition_list_destroy(of.list);
+  ghee_kafka_client_free(of.client);
+  return status;
+}
+
+ghee_status ghee_kafka_get_marks(ghee_record_log *base, const char *group, ghee_status (*each)(void *user, const ghee_log_mark *mark, ghee_error *err), void *user,
+                                 ghee_error *err) {
+  ghee_kafka *log = (ghee_kafka *)base;
+  ghee_log_ranges all = {0};
+  group_call of = {0};
+  ghee_status status = list_partitions(base, &all, err);
+  if (status == GHEE_OK) status = group_client(log, group, &of.client, err);
+  if (status == GHEE_OK) {
+    of.list = rd_kafka_topic_partition_list_new((int)all.count);
+    for (size_t i = 0; i < all.count; i++) rd_kafka_topic_partition_list_add(of.list, log->topic, (int32_t)all.items[i].partition);
+    status = ghee_kafka_try(log, of.client, ask_marks, &of, "ask for the offsets of a group of", err);
+  }
+  for (int i = 0; status == GHEE_OK && i < of.list->cnt; i++) {
+    const rd_kafka_topic_partition_t *one = &of.list->elems[i];
+    if (one->offset < 0) continue;
+    char *note = ghee_strndup(one->metadata ? one->metadata : "", one->metadata_size);
+    ghee_log_mark mark = {.topic = log->topic, .partition = (uint32_t)one->partition, .offset = one->offset, .note = note};
+    status = note ? each(user, &mark, err) : no_memory(err);
+    ghee_free(note);
+  }
+  if (of.list) rd_kafka_topic_partition_list_destroy(of.list);
+  ghee_kafka_client_free(of.client);
+  ghee_array_fini(&all);
+  return status;
+}
+
+/* ---- the log ---- */
+
+static void close_log(ghee_record_log *base) {
+  ghee_kafka *log = (ghee_kafka *)base;
+  for (size_t i = 0; i < log->locked.idle.count; i++) ghee_kafka_client_free(log->locked.idle.items[i]);
+  ghee_array_fini(&log->locked.idle);
+  pthread_mutex_destroy(&log->locked.mutex);
+  ghee_settings_fini(&log->settings);
+  ghee_free(log->uri);
+  ghee_free(log->brokers);
+  ghee_free(log->topic);
+  ghee_free(log);
+}
+
+static ghee_status parse_uri(ghee_kafka *log, const char *uri, ghee_error *err) {
+  const char *brokers = strncmp(uri, "kafka://", 8) == 0 ? uri + 8 : "", *slash = strchr(brokers, '/'), *topic = slash ? slash + 1 : "";
+  bool ok = slash > brokers && *topic && strlen(topic) <= 249 && strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == strlen(topic);
+  if (!ok || memchr(brokers, '@', (size_t)(slash - brokers)))
+    return ghee_error_set(err, GHEE_INVALID, "%s is no topic of Kafka: write kafka://host:port[,host:port]/topic, and users and passwords into its options",
+                          memchr(uri, '@', strlen(uri)) ? "kafka://…" : uri);
+  log->uri = ghee_strdup(uri);
+  log->brokers = ghee_strndup(brokers, (size_t)(slash - brokers));
+  log->topic = ghee_strdup(topic);
+  return log->uri && log->brokers && log->topic ? GHEE_OK : no_memory(err);
+}
+
+static ghee_status read_settings(ghee_kafka *log, const ghee_settings *settings, ghee_error *err) {
+  static const char *const ours[] = {"bootstrap.servers", "isolation.level", "enable.partition.eof", "auto.offset.reset", "enable.auto.commit",
+                                     "group.id", "transactional.id", "enable.idempotence"};
+  log->timeout_ms = DEFAULT_TIMEOUT_S * 1000;
+  for (size_t i = 0; i < settings->count; i++) {
+    const ghee_setting *one = &settings->items[i];
+    for (size_t k = 0; k < sizeof ours / sizeof *ours; k++)
+      if (strcmp(ours[k], one->key) == 0) return ghee_error_set(err, GHEE_INVALID, "%s: option %s is set by ghee", log->uri, one->key);
+    if (strcmp(one->key, "timeout") != 0) {
+      GHEE_TRY(ghee_settings_put(&log->settings, one->key, one->value, err));
+      continue;
+    }
+    char *end;
+    double seconds = strtod(one->value, &end);
+    if (*end || !(seconds > 0 && seconds < 1e6)) return ghee_error_set(err, GHEE_INVALID, "%s: option timeout is a number of seconds, not '%s'", log->uri, one->value);
+    log->timeout_ms = (uint64_t)(seconds * 1000);
+  }
+  return ghee_settings_from_environment(&log->settings, "GHEE_KAFKA", err);
+}
+
+/* Only making a client tells whether librdkafka takes the settings; it connects to nothing yet. */
+static ghee_status check_settings(ghee_kafka *log, ghee_error *err) {
+  ghee_kafka_client *client;
+  GHEE_TRY(ghee_kafka_take(log, &client, err));
+  ghee_kafka_give_back(log, client);
+  return GHEE_OK;
+}
+
+static ghee_status open_log(const char *uri, const ghee_settings *settings, ghee_record_log **out, ghee_error *err) {
+  ghee_kafka *log = ghee_alloc_zero(1, sizeof *log);
+  if (!log) return no_memory(err);
+  log->base.ops = &ghee_record_log_kafka;
+  pthread_mutex_init(&log->locked.mutex, NULL);
+  ghee_status status = parse_uri(log, uri, err);
+  if (status == GHEE_OK) status = read_settings(log, settings, err);
+  if (status == GHEE_OK) status = check_settings(log, err);
+  if (status != GHEE_OK) {
+    close_log(&log->base);
+    return status;
+  }
+  *out = &log->base;
+  return GHEE_OK;
+}
+
+static const char *topic_of(const ghee_record_log *base) { return ((const ghee_kafka *)base)->topic; }
+
+const struct ghee_record_log_ops ghee_record_log_kafka = {
+    .scheme = "kafka", .open = open_log, .close = close_log, .topic = topic_of, .partitions = list_partitions, .seek_time = seek_time,
+    .read = ghee_kafka_read, .next = ghee_kafka_next, .end = ghee_kafka_end,
+    .open_writer = ghee_kafka_open_writer, .append = ghee_kafka_append, .flush = ghee_kafka_flush, .commit = ghee_kafka_commit, .abort = ghee_kafka_abort,
+    .close_writer = ghee_kafka_close_writer, .set_marks = ghee_kafka_set_marks, .get_marks = ghee_kafka_get_marks};
