@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the Python tests share: a state folder of their own, small inputs, the count of what a job left behind."""
+import json
 import os
 import pathlib
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -47,3 +51,69 @@ def read_ids(folder, column="id"):
     """All values of a column of an output, sorted."""
     parts = [pq.read_table(f)[column].to_numpy() for f in sorted(pathlib.Path(folder).glob("*.parquet"))]
     return np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def program(name="ghee"):
+    """Path of a program of this checkout."""
+    return shutil.which(name) or str(ROOT / "build" / "release" / name)
+
+
+@pytest.fixture
+def ghee_cli(tmp_path):
+    """ghee_cli(*arguments): runs the program in tmp_path with this Python for its workers; out and err are text."""
+
+    def run(*arguments, **options):
+        options = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 120, **options}
+        options["env"] = {**os.environ, "GHEE_PYTHON": sys.executable, **options.get("env", {})}
+        return subprocess.run([program(), *map(str, arguments)], **options)
+
+    return run
+
+
+@pytest.fixture
+def describe(tmp_path):
+    """describe(**parts): a job.yaml in tmp_path with functions of f.py; see FUNCTIONS."""
+
+    def make(**parts):
+        (tmp_path / "f.py").write_text(FUNCTIONS)
+        job = {"input": {"uri": "ids"}, "preprocess": {"run": "f:same", "workers": 2}, "output": {"uri": "out"}, **parts}
+        path = tmp_path / "job.yaml"
+        path.write_text(json.dumps({k: v for k, v in job.items() if v is not None}))
+        return path
+
+    return make
+
+
+FUNCTIONS = '''
+import os, threading
+def same(b): return b
+def raises(b): raise ValueError("negative rating -3")
+def waits(b): threading.Event().wait()
+def gated(b):
+    """Holds the batch with row 500 until the test opens the gate."""
+    if 500 in b["id"]: open(os.path.join(os.path.dirname(__file__), "gate")).close()
+    return b
+def loud(b):
+    print("hello from", len(b["id"]))
+    return b
+'''
+
+
+def open_gate(folder):
+    """Lets `gated` go on."""
+    with open(pathlib.Path(folder) / "gate", "w"):
+        pass
+
+
+def left_over(folder):
+    """What lies in a folder besides what tests put there: output, staging folders, temporary files."""
+    return sorted(p.name for p in pathlib.Path(folder).iterdir() if p.name not in ("ids", "f.py", "job.yaml", "gate", "__pycache__"))
+
+
+def jobs(state):
+    """Names of the jobs in a state folder."""
+    folder = pathlib.Path(state) / "ghee" / "jobs"
+    return sorted(p.name for p in folder.iterdir()) if folder.exists() else []

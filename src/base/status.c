@@ -67,6 +67,17 @@ ghee_status ghee_status_of_errno(int error_number) {
   }
 }
 
+static const char *remedy_of_errno(int error_number) {
+  switch (error_number) {
+    case EACCES: case EPERM: return " (look at its permissions and who runs the job)";
+    case EROFS: return " (choose a place that can be written)";
+    case ENOSPC: case EDQUOT: return " (make room there, or choose another place)";
+    case EFBIG: return " (raise `ulimit -f`)";
+    case EMFILE: case ENFILE: return " (raise `ulimit -n`)";
+    default: return "";
+  }
+}
+
 ghee_status ghee_error_set_errno(ghee_error *err, int error_number, const char *format, ...) {
   ghee_status status = ghee_status_of_errno(error_number);
   if (err) {
@@ -75,8 +86,7 @@ ghee_status ghee_error_set_errno(ghee_error *err, int error_number, const char *
     write_message(err, status, format, args);
     va_end(args);
     size_t used = strlen(err->message);
-    snprintf(err->message + used, sizeof err->message - used, ": %s%s", strerror(error_number),
-             status == GHEE_LIMIT ? " (raise `ulimit -n`)" : "");
+    snprintf(err->message + used, sizeof err->message - used, ": %s%s", strerror(error_number), remedy_of_errno(error_number));
   }
   return status;
 }
@@ -95,4 +105,17 @@ void ghee_error_prefix(ghee_error *err, const char *format, ...) {
   size_t used = strlen(text);
   if (used + 2 < sizeof text) snprintf(text + used, sizeof text - used, ": %.*s", (int)(sizeof text - used - 3), err->message);
   memcpy(err->message, text, strlen(text) + 1);
+}
+
+void ghee_error_suffix(ghee_error *err, const char *format, ...) {
+  if (!err) return;
+  char rest[GHEE_ERROR_SIZE];
+  size_t first = strcspn(err->message, "\n");
+  memcpy(rest, err->message + first, strlen(err->message + first) + 1);
+  va_list args;
+  va_start(args, format);
+  vsnprintf(err->message + first, sizeof err->message - first, format, args);
+  va_end(args);
+  size_t used = strlen(err->message);
+  snprintf(err->message + used, sizeof err->message - used, "%.*s", (int)(sizeof err->message - used - 1), rest);
 }

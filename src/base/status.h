@@ -31,4 +31,7 @@ ghee_status ghee_error_no_memory(ghee_error *err, const char *doing);
 /** Puts "<text>: " before a message that is there already (what the caller knows and the callee did not). */
 void ghee_error_prefix(ghee_error *err, const char *format, ...) GHEE_PRINTF(2, 3);
 
+/** Puts text behind the first line of a message that is there already (where it happened, what to do). */
+void ghee_error_suffix(ghee_error *err, const char *format, ...) GHEE_PRINTF(2, 3);
+
 #endif

@@ -43,10 +43,18 @@ static ghee_status add_file(void *user, const ghee_object_info *info, ghee_error
   return ghee_error_no_memory(err, "listing the input");
 }
 
+ghee_status ghee_plan_remedy(ghee_status status, ghee_error *err) {
+  if (status == GHEE_CORRUPT) ghee_error_suffix(err, ": repair the file, or take it out of the input");
+  if (status == GHEE_SCHEMA) ghee_error_suffix(err, ": all files of an input have the same columns and types; take it out, or read it as a job of its own");
+  return status;
+}
+
 static ghee_status list_all(maker *of, ghee_error *err) {
   for (size_t i = 0; i < of->spec->n_input_uris; i++) {
     size_t before = of->files.count;
-    GHEE_TRY(of->store->ops->list(of->store, of->spec->input_uris[i], add_file, of, err));
+    ghee_status status = of->store->ops->list(of->store, of->spec->input_uris[i], add_file, of, err);
+    if (status == GHEE_NOT_FOUND) ghee_error_suffix(err, " (the job's input)");
+    GHEE_TRY(status);
     if (of->files.count == before)
       return ghee_error_set(err, GHEE_NOT_FOUND, "the input %s holds no files (names that begin with '.' or '_' are left out)", of->spec->input_uris[i]);
   }
@@ -56,8 +64,17 @@ static ghee_status list_all(maker *of, ghee_error *err) {
 static ghee_status choose_format(maker *of, ghee_error *err) {
   const char *first = of->files.items[0].uri;
   of->format = of->spec->format ? ghee_format_named(of->spec->format) : ghee_format_of_path(first);
-  return of->format ? GHEE_OK
-                    : ghee_error_set(err, GHEE_UNSUPPORTED, "the format of %s is not told by its name: set input.format to one of %s", first, ghee_format_names());
+  if (!of->format)
+    return ghee_error_set(err, GHEE_INVALID, "the format of %s is not told by its name: take it out of the input, or set input.format to one of %s", first,
+                          ghee_format_names());
+  for (size_t i = 1; i < of->files.count && !of->spec->format; i++) {
+    const char *other = of->files.items[i].uri;
+    const struct ghee_format_ops *format = ghee_format_of_path(other);
+    if (format && format != of->format)
+      return ghee_error_set(err, GHEE_INVALID, "the input mixes formats: %s is %s, %s is %s: an input has one; name the files to read, or set input.format", first,
+                            of->format->name, other, format->name);
+  }
+  return GHEE_OK;
 }
 
 /* ---- footers ---- */
@@ -94,7 +111,7 @@ static void *read_files(void *user) {
     pthread_mutex_unlock(&of->locked.mutex);
     if (index >= of->files.count) return NULL;
     ghee_error err;
-    ghee_status status = read_file(of, (uint32_t)index, &err);
+    ghee_status status = ghee_plan_remedy(read_file(of, (uint32_t)index, &err), &err);
     pthread_mutex_lock(&of->locked.mutex);
     if (status != GHEE_OK && (!of->locked.failure.status || index < of->locked.failed_file)) {
       of->locked.failure = err;
@@ -107,7 +124,7 @@ static void *read_files(void *user) {
 
 /* The first file alone, as it fixes the types that text files are parsed as; then the rest, side by side. */
 static ghee_status read_all(maker *of, ghee_error *err) {
-  GHEE_TRY(read_file(of, 0, err));
+  GHEE_TRY(ghee_plan_remedy(read_file(of, 0, err), err));
   bool text = strcmp(of->format->name, "csv") == 0 || strcmp(of->format->name, "jsonl") == 0;
   if (text) of->options.schema = of->found[0].schema;
   of->locked.next = 1;
@@ -127,7 +144,7 @@ static ghee_status compare_schemas(maker *of, ghee_error *err) {
     ghee_schema_difference(of->found[0].schema, of->found[i].schema, &text);
     ghee_error_set(err, GHEE_SCHEMA, "%s differs from %s: %s", of->files.items[i].uri, of->files.items[0].uri, ghee_buffer_text(&text));
     ghee_buffer_fini(&text);
-    return GHEE_SCHEMA;
+    return ghee_plan_remedy(GHEE_SCHEMA, err);
   }
   return GHEE_OK;
 }

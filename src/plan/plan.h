@@ -43,6 +43,9 @@ ghee_status ghee_plan_save(const ghee_plan *plan, const char *path, ghee_error *
 ghee_status ghee_plan_load(const char *path, ghee_plan **out, ghee_error *err);
 void ghee_plan_free(ghee_plan *plan);
 
+/** Says behind a failure to read an input file what its user can do. Returns `status`. */
+ghee_status ghee_plan_remedy(ghee_status status, ghee_error *err);
+
 const ghee_plan_totals *ghee_plan_totals_of(const ghee_plan *plan);
 /** Schema of the input after projection: borrows. */
 ghee_schema *ghee_plan_schema(const ghee_plan *plan);

@@ -268,7 +268,7 @@ static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const
   int mode = GHEE_OUTPUT_ERROR;
   GHEE_TRY(ghee_node_read_map(root, "output", &output, err));
   if (spec->train) return output ? ghee_node_error(output, err, "train has no output: what its function returns is the result") : GHEE_OK;
-  if (!output) return ghee_node_error(root, err, "the description has no output");
+  if (!output) return ghee_node_error(root, err, "the description has no output: add `output: {uri: FOLDER}`, or describe train");
   GHEE_TRY(ghee_node_only(output, "output", known, err));
   GHEE_TRY(ghee_node_read_text(output, "uri", &uri, err));
   if (!uri) return ghee_node_error(output, err, "output needs a uri: a folder that is to be made");

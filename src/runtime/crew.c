@@ -120,18 +120,26 @@ void ghee_crew_close(ghee_coordinator *of) {
 
 /* ---- deaths ---- */
 
-static char *log_tail(ghee_coordinator *of, uint32_t stage, uint32_t worker) {
-  char *name = ghee_asprintf("logs/%s-%u.log", of->crews[stage].of->name, worker), *path = name ? ghee_job_folder_file(of->folder, name) : NULL;
-  char *tail = path ? ghee_process_tail(path, 12, 1500) : NULL;
+static char *tail_of(ghee_coordinator *of, char *name) {
+  char *path = name ? ghee_job_folder_file(of->folder, name) : NULL, *tail = path ? ghee_process_tail(path, 12, 1500) : NULL;
   ghee_free(name);
   ghee_free(path);
   return tail;
 }
 
+/* What a worker printed last; where that is nothing, what its fork server did. */
+static char *log_tail(ghee_coordinator *of, uint32_t stage, uint32_t worker) {
+  const char *name = of->crews[stage].of->name;
+  char *tail = tail_of(of, ghee_asprintf("logs/%s-%u.log", name, worker));
+  if (tail && *tail) return tail;
+  ghee_free(tail);
+  return tail_of(of, ghee_asprintf("logs/%s-server.log", name));
+}
+
 static ghee_status crashed(ghee_coordinator *of, uint32_t stage, uint32_t worker, int status, const char *where, uint32_t deaths, ghee_error *err) {
   char how[128], *tail = log_tail(of, stage, worker);
-  ghee_error_set(err, GHEE_CRASHED, "%s died %u times %s: its worker %u %s%s%s", of->crews[stage].of->name, deaths, where, worker,
-                 ghee_process_status_text(status, how, sizeof how), tail && *tail ? "; it printed last:\n" : "", tail ? tail : "");
+  ghee_error_set(err, GHEE_CRASHED, "%s died %u times %s: its worker %u %s; `max_crashes` says after how many deaths to stop%s%s", of->crews[stage].of->name,
+                 deaths, where, worker, ghee_process_status_text(status, how, sizeof how), tail && *tail ? "; it printed last:\n" : "", tail ? tail : "");
   ghee_free(tail);
   return GHEE_CRASHED;
 }
@@ -328,7 +336,9 @@ static ghee_status on_message(ghee_coordinator *of, uint32_t stage, uint32_t wor
     case GHEE_SAY_STAGED: return ghee_commits_on_staged(of, worker, &message->staged, err);
     case GHEE_SAY_SCHEMA: return on_schema(of, stage, member, &message->schema, err);
     case GHEE_SAY_FAILED:
-      return ghee_error_set(err, (ghee_status)message->failed.status, "%s (worker %u of %s)", message->failed.message, worker, of->crews[stage].of->name);
+      ghee_error_set(err, (ghee_status)message->failed.status, "%s", message->failed.message);
+      ghee_error_suffix(err, " (worker %u of %s)", worker, of->crews[stage].of->name);
+      return (ghee_status)message->failed.status;
     case GHEE_SAY_LOG: on_log(of, stage, worker, &message->log); return GHEE_OK;
     case GHEE_SAY_METRICS: member->now = message->metrics; return GHEE_OK;
     case GHEE_SAY_STEP: case GHEE_SAY_CHECKPOINT: case GHEE_SAY_RESULT:

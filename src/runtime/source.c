@@ -185,7 +185,7 @@ static ghee_status step(ghee_source_reader *source, lease *of, ghee_item *out, g
     status = source->worker->spec->shuffle ? next_shuffled(source, of, out, err) : next_in_order(source, of, out, err);
     if (status == GHEE_OK) out->seq = of->seq++;
   } while (status == GHEE_OK && out->seq < of->from_seq);
-  if (status != GHEE_CLOSED) return status;
+  if (status != GHEE_CLOSED) return ghee_plan_remedy(status, err);
   out->what = GHEE_ITEM_END;
   out->seq = of->seq;
   return GHEE_OK;

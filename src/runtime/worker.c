@@ -102,7 +102,10 @@ ghee_status ghee_worker_fix_schema(ghee_worker *worker, ghee_batch *batch, ghee_
     ghee_batch cast = {0};
     status = ghee_batch_cast(batch, fixed, &cast, err);
     if (status == GHEE_OK) *batch = cast;
-    else ghee_error_prefix(err, "%s gives other columns than in its first batch", worker->of->name);
+    else {
+      ghee_error_prefix(err, "%s gives other columns than in its first batch", worker->of->name);
+      ghee_error_suffix(err, "; give the same columns and types each time (astype helps)");
+    }
   }
   ghee_schema_unref(fixed);
   return status;

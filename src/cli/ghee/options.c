@@ -104,8 +104,11 @@ void cli_source_free(cli_source *source) {
   free(source->folder);
 }
 
+/* A message may quote a file: what would move the cursor or change colors is not sent to a terminal. */
 int cli_fail(const ghee_error *err) {
-  fprintf(stderr, "ghee: %s\n", err->message);
+  fprintf(stderr, "ghee: ");
+  for (const unsigned char *at = (const unsigned char *)err->message; *at; at++) fputc((*at < 0x20 && *at != '\n' && *at != '\t') || *at == 0x7f ? '?' : *at, stderr);
+  fputc('\n', stderr);
   return err->status;
 }
 
