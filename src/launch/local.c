@@ -329,6 +329,7 @@ static void free_texts(char **texts) {
 static void local_close(ghee_launcher *launcher) {
   local *of = local_of(launcher);
   if (!of) return;
+  ghee_control_server_close(of->control); /* first: where descriptors have run out, killing needs some of them */
   end_all(of);
   for (uint32_t s = 0; s < of->n_stages; s++) {
     stage *at = &of->stages[s];
@@ -341,7 +342,6 @@ static void local_close(ghee_launcher *launcher) {
     ghee_free(at->name);
     ghee_free(at->log_folder);
   }
-  ghee_control_server_close(of->control);
   if (of->list_path) unlink(of->list_path);
   if (of->epoll >= 0) close(of->epoll);
   ghee_array_fini(&of->events);
