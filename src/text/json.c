@@ -11,6 +11,16 @@
 
 static void put(ghee_json *json, const char *text) { ghee_buffer_put(json->out, text, strlen(text)); }
 
+/* What JSON wants escaped, and what YAML would refuse or take for the end of a line: controls, separators, the byte order mark. */
+static bool needs_escape(unsigned code) {
+  return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 || code == 0xfeff || code == 0xfffe || code == 0xffff;
+}
+
+/* The character of n ≤ 3 bytes. */
+static unsigned code_of(const unsigned char *at, size_t n) {
+  return n == 1 ? at[0] : n == 2 ? (at[0] & 31u) << 6 | (at[1] & 63u) : (at[0] & 15u) << 12 | (at[1] & 63u) << 6 | (at[2] & 63u);
+}
+
 static void put_text(ghee_json *json, const char *value) {
   const unsigned char *at = (const unsigned char *)value, *end = at + strlen(value);
   put(json, "\"");
@@ -24,7 +34,7 @@ static void put_text(ghee_json *json, const char *value) {
     }
     if (*at == '"' || *at == '\\') snprintf(escaped, sizeof escaped, "\\%c", *at);
     else if (*at == '\n') snprintf(escaped, sizeof escaped, "\\n");
-    else if (*at < 0x20) snprintf(escaped, sizeof escaped, "\\u%04x", *at);
+    else if (n < 4 && needs_escape(code_of(at, n))) snprintf(escaped, sizeof escaped, "\\u%04x", code_of(at, n));
     else escaped[0] = 0;
     if (escaped[0]) put(json, escaped);
     else ghee_buffer_put(json->out, at, n);

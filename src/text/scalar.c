@@ -2,6 +2,7 @@
  * Scalars. */
 #include "text/scalar.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -43,55 +44,69 @@ void ghee_scalar_resolve(ghee_node *node) {
   }
 }
 
-static unsigned half(const unsigned char *at) { /* a surrogate as three bytes, 0 if it is none */
-  return at[0] == 0xed && at[1] >= 0xa0 && (at[2] & 0xc0) == 0x80 ? (unsigned)((at[0] & 15) << 12 | (at[1] & 63) << 6 | (at[2] & 63)) : 0;
+/* The four digits of a \u escape that starts at `at`, 0 if there is none or it is not of a surrogate. */
+static unsigned surrogate(const char *at, const char *end) {
+  char digits[5] = {0}, *stop;
+  if (end - at < 6 || at[0] != '\\' || at[1] != 'u') return 0;
+  memcpy(digits, at + 2, 4);
+  if (!isxdigit((unsigned char)digits[0])) return 0;
+  unsigned long code = strtoul(digits, &stop, 16);
+  return stop == digits + 4 && code >= 0xd800 && code < 0xe000 ? (unsigned)code : 0;
 }
 
-void ghee_scalar_join_surrogates(char *text) {
-  unsigned char *from = (unsigned char *)text, *to = from;
-  while (*from) {
-    unsigned high = from[1] && from[2] ? half(from) : 0;
-    unsigned low = high && from[3] && from[4] && from[5] ? half(from + 3) : 0;
-    if (high >= 0xd800 && high < 0xdc00 && low >= 0xdc00 && low < 0xe000) {
-      unsigned code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-      *to++ = (unsigned char)(0xf0 | code >> 18);
-      *to++ = (unsigned char)(0x80 | (code >> 12 & 63));
-      *to++ = (unsigned char)(0x80 | (code >> 6 & 63));
-      *to++ = (unsigned char)(0x80 | (code & 63));
-      from += 6;
+bool ghee_scalar_join_surrogates(const char *text, size_t size, ghee_buffer *out) {
+  const char *at = text, *end = text + size, *copied = text;
+  while (at < end && strchr(" \t\r\n", *at)) at++;
+  if (at == end || (*at != '{' && *at != '[')) return false;
+  for (bool quoted = false; at < end; at++) {
+    quoted ^= *at == '"';
+    if (!quoted || *at != '\\') continue;
+    unsigned high = surrogate(at, end), low = high ? surrogate(at + 6, end) : 0;
+    if (high < 0xdc00 && low >= 0xdc00) {
+      ghee_buffer_put(out, copied, (size_t)(at - copied));
+      ghee_buffer_printf(out, "\\U%08x", 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
+      copied = at + 12;
+      at += 11;
     } else {
-      *to++ = *from++;
+      at++; /* what is escaped */
     }
   }
-  *to = 0;
+  if (copied == text) return false;
+  ghee_buffer_put(out, copied, (size_t)(end - copied));
+  return true;
 }
 
-typedef struct unit { const char *name; double factor; } unit;
+typedef struct unit { const char *name; uint64_t factor; } unit;
 
+/* Whole numbers are multiplied as such: a double says not all of them. */
 static bool scaled(const char *text, const unit *units, uint64_t *out) {
   char *end;
   if (*text < '0' || *text > '9') return false;
   errno = 0;
-  double number = strtod(text, &end);
+  uint64_t whole = strtoull(text, &end, 10);
+  bool fraction = *end == '.' || *end == 'e' || *end == 'E';
+  double number = fraction ? strtod(text, &end) : 0;
   while (*end == ' ') end++;
   for (; units->name; units++) {
     if (strcasecmp(end, units->name) != 0) continue;
-    double value = number * units->factor;
+    double value = number * (double)units->factor;
     if (errno || !(value < 9.2e18)) return false;
-    *out = (uint64_t)llround(value);
+    if (fraction) whole = (uint64_t)llround(value);
+    else if (__builtin_mul_overflow(whole, units->factor, &whole)) return false;
+    *out = whole;
     return true;
   }
   return false;
 }
 
 bool ghee_scalar_bytes(const char *text, uint64_t *out) {
-  static const unit units[] = {{"", 1}, {"B", 1}, {"k", 1e3}, {"kB", 1e3}, {"M", 1e6}, {"MB", 1e6}, {"G", 1e9}, {"GB", 1e9}, {"T", 1e12}, {"TB", 1e12},
-                               {"Ki", 1024.0}, {"KiB", 1024.0}, {"Mi", 1048576.0}, {"MiB", 1048576.0}, {"Gi", 1073741824.0}, {"GiB", 1073741824.0},
-                               {"Ti", 1099511627776.0}, {"TiB", 1099511627776.0}, {NULL, 0}};
+  static const unit units[] = {{"", 1}, {"B", 1}, {"k", 1000}, {"kB", 1000}, {"M", 1000000}, {"MB", 1000000}, {"G", 1000000000}, {"GB", 1000000000},
+                               {"T", 1000000000000}, {"TB", 1000000000000}, {"Ki", 1 << 10}, {"KiB", 1 << 10}, {"Mi", 1 << 20}, {"MiB", 1 << 20},
+                               {"Gi", 1 << 30}, {"GiB", 1 << 30}, {"Ti", (uint64_t)1 << 40}, {"TiB", (uint64_t)1 << 40}, {NULL, 0}};
   return scaled(text, units, out);
 }
 
 bool ghee_scalar_duration(const char *text, uint64_t *out_ms) {
-  static const unit units[] = {{"", 1e3}, {"s", 1e3}, {"ms", 1}, {"m", 6e4}, {"min", 6e4}, {"h", 3.6e6}, {"d", 8.64e7}, {NULL, 0}};
+  static const unit units[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
   return scaled(text, units, out_ms);
 }

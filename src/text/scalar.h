@@ -7,8 +7,9 @@
 
 /** Sets kind and value of a node from its text. */
 void ghee_scalar_resolve(ghee_node *node);
-/** JSON writes characters above U+FFFF as two escapes, which libyaml leaves as two halves (CESU-8): joins them in place. */
-void ghee_scalar_join_surrogates(char *text);
+/** JSON writes a character above U+FFFF as two \u escapes, which libyaml refuses: appends the text with one \U escape for each such pair.
+ *  false, and nothing appended, where there is none, or the text is no JSON. */
+bool ghee_scalar_join_surrogates(const char *text, size_t size_bytes, ghee_buffer *out);
 /** "256MiB" → bytes; "30s" → milliseconds. false: not of that form, or too large. */
 bool ghee_scalar_bytes(const char *text, uint64_t *out);
 bool ghee_scalar_duration(const char *text, uint64_t *out_ms);
