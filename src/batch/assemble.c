@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "batch/unify.h"
 
 static void release_own(struct ArrowArray *array) {
   for (int64_t i = 0; i < array->n_buffers; i++) ghee_free_aligned((void *)array->buffers[i]);
@@ -208,17 +209,6 @@ static ghee_status fill_children(const struct ArrowSchema *field, const ghee_pie
 
 /* ---- dictionaries ---- */
 
-static int64_t index_at(const ghee_column *column, int64_t row) {
-  int64_t at = column->start + row;
-  const void *data = column->array->buffers[1];
-  switch (column->type.width_bits) {
-    case 8: return ((const uint8_t *)data)[at];
-    case 16: return ((const uint16_t *)data)[at];
-    case 32: return ((const uint32_t *)data)[at];
-    default: return ((const int64_t *)data)[at];
-  }
-}
-
 static void put_index(void *data, int32_t width_bits, int64_t at, int64_t value) {
   switch (width_bits) {
     case 8: ((uint8_t *)data)[at] = (uint8_t)value; return;
@@ -228,28 +218,23 @@ static void put_index(void *data, int32_t width_bits, int64_t at, int64_t value)
   }
 }
 
-/* One dictionary of all the pieces' dictionaries behind each other, with the indices moved up by what stands before theirs. */
 static ghee_status fill_dictionary(const struct ArrowSchema *field, const ghee_piece *pieces, size_t n, struct ArrowArray *out, ghee_error *err) {
   ghee_type type = pieces[0].column.type;
-  bool one = true;
-  for (size_t p = 1; p < n; p++) one &= pieces[p].column.array->dictionary == pieces[0].column.array->dictionary;
-  size_t count = one ? 1 : n;
-  ghee_piece *values = ghee_alloc_zero(count, sizeof *values);
+  int64_t at = 0, most = type.width_bits >= 32 ? INT32_MAX : ((int64_t)1 << (type.width_bits - ghee_kind_is_signed(type.kind))) - 1;
+  ghee_unified all;
+  GHEE_TRY(ghee_unify(pieces, n, &all, err));
   void *indices = ghee_array_buffer(out, 1, out->length * type.width_bits / 8);
   out->dictionary = ghee_alloc_zero(1, sizeof *out->dictionary);
-  ghee_status status = values && indices && out->dictionary ? GHEE_OK : ghee_error_no_memory(err, "copying a column");
-  int64_t at = 0, before = 0, most = type.width_bits >= 32 ? INT32_MAX : ((int64_t)1 << (type.width_bits - (type.kind <= GHEE_INT64))) - 1;
-  for (size_t p = 0; p < n && status == GHEE_OK; p++) {
-    if (p < count) values[p] = (ghee_piece){.column = ghee_column_dictionary(&pieces[p].column), .n = pieces[p].column.array->dictionary->length};
+  ghee_status status = indices && out->dictionary ? GHEE_OK : ghee_error_no_memory(err, "copying a column");
+  if (status == GHEE_OK && all.count - 1 > most)
+    status = ghee_error_set(err, GHEE_LIMIT, "the dictionaries of column %s together have %lld entries, more than its indices can say: cast it to its values", field->name, (long long)all.count);
+  for (size_t p = 0; p < n && status == GHEE_OK; p++)
     for (int64_t i = 0; i < pieces[p].n; i++, at++) {
-      int64_t row = row_of(&pieces[p], i), index = ghee_column_valid(&pieces[p].column, row) ? index_at(&pieces[p].column, row) + before : 0;
-      if (index > most) status = ghee_error_set(err, GHEE_LIMIT, "the dictionaries of column %s together pass what its indices can say", field->name);
-      put_index(indices, type.width_bits, at, index);
+      int64_t row = row_of(&pieces[p], i), index = ghee_column_valid(&pieces[p].column, row) ? ghee_column_index(&pieces[p].column, row) : -1;
+      put_index(indices, type.width_bits, at, index < 0 ? 0 : all.index_of[p] ? all.index_of[p][index] : index);
     }
-    if (!one) before += values[p].n;
-  }
-  if (status == GHEE_OK) status = ghee_assemble(field->dictionary, values, count, out->dictionary, err);
-  ghee_free(values);
+  if (status == GHEE_OK) status = ghee_assemble(field->dictionary, all.entries, all.n_entries, out->dictionary, err);
+  ghee_unified_fini(&all);
   return status;
 }
 

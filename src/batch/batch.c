@@ -37,23 +37,9 @@ static bool offsets_rise(const ghee_column *column, int64_t limit) {
   return last <= limit;
 }
 
-static int64_t index_at(const ghee_column *column, int64_t row) {
-  const void *data = column->array->buffers[1];
-  int64_t at = column->start + row;
-  switch (column->type.kind) {
-    case GHEE_INT8: return ((const int8_t *)data)[at];
-    case GHEE_UINT8: return ((const uint8_t *)data)[at];
-    case GHEE_INT16: return ((const int16_t *)data)[at];
-    case GHEE_UINT16: return ((const uint16_t *)data)[at];
-    case GHEE_INT32: return ((const int32_t *)data)[at];
-    case GHEE_UINT32: return ((const uint32_t *)data)[at];
-    default: return ((const int64_t *)data)[at];
-  }
-}
-
 static bool indices_fit(const ghee_column *column) {
   for (int64_t i = 0; i < column->length; i++) {
-    int64_t index = index_at(column, i);
+    int64_t index = ghee_column_index(column, i);
     if (ghee_column_valid(column, i) && (index < 0 || index >= column->array->dictionary->length)) return false;
   }
   return true;

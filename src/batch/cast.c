@@ -126,17 +126,6 @@ static bool same_text_kind(ghee_kind a, ghee_kind b) {
   return ghee_kind_is_text(a) && ghee_kind_is_text(b) && a_text == b_text;
 }
 
-static int64_t index_at(const ghee_column *column, int64_t row) {
-  int64_t at = column->start + row;
-  const void *data = column->array->buffers[1];
-  switch (column->type.width_bits) {
-    case 8: return ((const uint8_t *)data)[at];
-    case 16: return ((const uint16_t *)data)[at];
-    case 32: return ((const uint32_t *)data)[at];
-    default: return ((const int64_t *)data)[at];
-  }
-}
-
 /* Nulls among the indices are nulls among the values. */
 static ghee_status add_nulls(const ghee_column *from, struct ArrowArray *values, ghee_error *err) {
   if (ghee_column_nulls(from) == 0) return GHEE_OK;
@@ -160,7 +149,7 @@ static ghee_status decode(const ghee_column *from, struct ArrowArray *out, ghee_
   } else {
     uint32_t *rows = ghee_alloc(((size_t)from->length + 1) * sizeof *rows);
     if (!rows) return ghee_error_no_memory(err, "casting a column");
-    for (int64_t i = 0; i < from->length; i++) rows[i] = ghee_column_valid(from, i) ? (uint32_t)index_at(from, i) : 0;
+    for (int64_t i = 0; i < from->length; i++) rows[i] = ghee_column_valid(from, i) ? (uint32_t)ghee_column_index(from, i) : 0;
     piece.rows = rows;
     ghee_status status = ghee_assemble(piece.column.field, &piece, 1, out, err);
     ghee_free(rows);

@@ -4,24 +4,11 @@
 
 #include "batch/column.h"
 
-static bool same_value(const ghee_column *a, int64_t i, const ghee_column *b, int64_t k);
-
 static ghee_column part(const ghee_column *column, int64_t first, int64_t length) {
   ghee_column cut = *column;
   cut.start += first;
   cut.length = length;
   return cut;
-}
-
-static int64_t index_at(const ghee_column *column, int64_t row) {
-  int64_t at = column->start + row;
-  const void *data = column->array->buffers[1];
-  switch (column->type.width_bits) {
-    case 8: return ((const uint8_t *)data)[at];
-    case 16: return ((const uint16_t *)data)[at];
-    case 32: return ((const uint32_t *)data)[at];
-    default: return ((const int64_t *)data)[at];
-  }
 }
 
 /* Items of row i of a list or fixed list, as a column of their own. */
@@ -33,7 +20,7 @@ static ghee_column items(const ghee_column *column, int64_t i) {
 static bool same_items(const ghee_column *a, const ghee_column *b) {
   if (a->length != b->length) return false;
   for (int64_t i = 0; i < a->length; i++)
-    if (!same_value(a, i, b, i)) return false;
+    if (!ghee_column_same(a, i, b, i)) return false;
   return true;
 }
 
@@ -43,13 +30,13 @@ static bool same_text(const ghee_column *a, int64_t i, const ghee_column *b, int
   return size == 0 || memcmp((const uint8_t *)a->array->buffers[2] + from_a, (const uint8_t *)b->array->buffers[2] + from_b, (size_t)size) == 0;
 }
 
-static bool same_value(const ghee_column *a, int64_t i, const ghee_column *b, int64_t k) {
+bool ghee_column_same(const ghee_column *a, int64_t i, const ghee_column *b, int64_t k) {
   bool valid = ghee_column_valid(a, i);
   if (valid != ghee_column_valid(b, k)) return false;
   if (!valid) return true;
   if (a->field->dictionary) {
     ghee_column x = ghee_column_dictionary(a), y = ghee_column_dictionary(b);
-    return same_value(&x, index_at(a, i), &y, index_at(b, k));
+    return ghee_column_same(&x, ghee_column_index(a, i), &y, ghee_column_index(b, k));
   }
   if (ghee_kind_is_text(a->type.kind)) return same_text(a, i, b, k);
   if (ghee_kind_is_list(a->type.kind) || a->type.kind == GHEE_FIXED_LIST) {
@@ -59,7 +46,7 @@ static bool same_value(const ghee_column *a, int64_t i, const ghee_column *b, in
   if (a->type.kind == GHEE_STRUCT) {
     for (int64_t c = 0; c < a->field->n_children; c++) {
       ghee_column x = ghee_column_child(a, c), y = ghee_column_child(b, c);
-      if (!same_value(&x, i, &y, k)) return false;
+      if (!ghee_column_same(&x, i, &y, k)) return false;
     }
     return true;
   }

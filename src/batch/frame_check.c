@@ -4,13 +4,17 @@
 #include "batch/frame.h"
 #include "batch/frame_layout.h"
 
+/* Rows that take no bytes could be claimed without end. */
+enum { MOST_ROWS_OF_NOTHING = INT32_MAX };
+
 /* Walks arrays and the frame's buffer table side by side (they were made of each other). */
 static bool check(const struct ArrowSchema *field, const struct ArrowArray *array, const ghee_frame_buffer **at) {
   ghee_type type;
   if (ghee_type_parse(field->format, &type, NULL) != GHEE_OK || array->length > INT64_MAX / 64) return false;
   uint64_t n = (uint64_t)array->length;
   uint64_t validity = array->null_count ? (n + 7) / 8 : 0, width = ghee_kind_is_large(type.kind) ? 8 : 4;
-  bool offsets = ghee_kind_is_text(type.kind) || ghee_kind_is_list(type.kind);
+  bool offsets = ghee_kind_has_offsets(type.kind);
+  if (type.width_bits == 0 && !offsets && n > MOST_ROWS_OF_NOTHING) return false;
   for (int i = 0; i < type.n_buffers; i++) {
     uint64_t size = (*at)++->size, least = i == 0 ? validity : 0;
     if (i == 1 && offsets) least = n ? (n + 1) * width : 0;

@@ -17,18 +17,6 @@ typedef struct block {
   const void **buffers;
 } block;
 
-typedef struct counts { size_t arrays, pointers, buffers; } counts;
-
-static void count_field(const struct ArrowSchema *field, counts *sum) {
-  ghee_type type;
-  (void)ghee_type_parse(field->format, &type, NULL);
-  sum->arrays++;
-  sum->pointers += (size_t)field->n_children;
-  sum->buffers += (size_t)type.n_buffers;
-  for (int64_t i = 0; i < field->n_children; i++) count_field(field->children[i], sum);
-  if (field->dictionary) count_field(field->dictionary, sum);
-}
-
 static void release_nothing(struct ArrowArray *array) { array->release = NULL; }
 
 static void release_top(struct ArrowArray *array) {
@@ -72,14 +60,12 @@ static struct ArrowArray *read_field(const struct ArrowSchema *field, cursor *fr
   return !field->dictionary || (array->dictionary = read_field(field->dictionary, from)) ? array : NULL;
 }
 
-static block *block_new(const struct ArrowSchema *schema, void (*release)(void *), void *user) {
-  counts sum = {0};
-  count_field(schema, &sum);
-  block *made = ghee_alloc_zero(1, sizeof *made + sum.arrays * sizeof(struct ArrowArray) + sum.pointers * sizeof(void *) + sum.buffers * sizeof(void *));
+static block *block_new(const ghee_field *root, void (*release)(void *), void *user) {
+  block *made = ghee_alloc_zero(1, sizeof *made + root->nodes * (sizeof(struct ArrowArray) + sizeof(void *)) + root->buffers * sizeof(void *));
   if (!made) return NULL;
   *made = (block){.release = release, .user = user, .arrays = (struct ArrowArray *)(made + 1)};
-  made->pointers = (struct ArrowArray **)(made->arrays + sum.arrays);
-  made->buffers = (const void **)(made->pointers + sum.pointers);
+  made->pointers = (struct ArrowArray **)(made->arrays + root->nodes);
+  made->buffers = (const void **)(made->pointers + root->nodes);
   return made;
 }
 
@@ -95,10 +81,12 @@ ghee_status ghee_frame_read(ghee_schema *schema, const void *data, uint64_t size
                             ghee_batch *out, ghee_error *err) {
   ghee_frame_header header;
   const struct ArrowSchema *arrow = ghee_schema_arrow(schema);
-  block *into = header_fits(data, size_bytes, &header) ? block_new(arrow, release, user) : NULL;
+  bool fits = header_fits(data, size_bytes, &header);
+  block *into = fits ? block_new(ghee_schema_root(schema), release, user) : NULL;
   if (!into) {
     if (release) release(user);
-    return ghee_error_set(err, GHEE_CORRUPT, "a frame of %llu bytes has no valid head", (unsigned long long)size_bytes);
+    return fits ? ghee_error_no_memory(err, "reading a frame")
+                : ghee_error_set(err, GHEE_CORRUPT, "a frame of %llu bytes has no valid head", (unsigned long long)size_bytes);
   }
   cursor from = {.frame = data, .size = header.total_size, .node = (const ghee_frame_node *)((const ghee_frame_header *)data + 1), .into = into};
   from.last_node = from.node + header.nodes;
