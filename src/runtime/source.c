@@ -81,7 +81,7 @@ static bool planned(const ghee_source_reader *source) { return source->worker->s
 
 static bool before(const ghee_source_reader *source, const lease *a, const lease *b) {
   if (!planned(source)) return a->attempt.token < b->attempt.token;
-  uint32_t interleave = source->worker->spec->interleave;
+  uint32_t interleave = ghee_plan_totals_of(source->worker->plan)->interleave;
   ghee_place at_a = ghee_plan_place(a->attempt.epoch, a->attempt.chunk, a->seq, interleave);
   ghee_place at_b = ghee_plan_place(b->attempt.epoch, b->attempt.chunk, b->seq, interleave);
   return ghee_place_compare(&at_a, &at_b) < 0;
@@ -286,7 +286,7 @@ static void *run(void *user) {
 
 static uint32_t capacity(const ghee_source_reader *source) {
   if (!planned(source)) return 1 + SPARE_LEASES;
-  uint32_t workers = source->worker->of->workers, interleave = source->worker->spec->interleave;
+  uint32_t workers = source->worker->of->workers, interleave = ghee_plan_totals_of(source->worker->plan)->interleave;
   return (interleave + workers - 1) / workers + SPARE_LEASES;
 }
 
