@@ -73,11 +73,16 @@ static peer *find(ghee_sender *sender, uint64_t name) {
   return NULL;
 }
 
+/* A receiver that is alive may still read what is in flight to it. */
 static void drop(ghee_sender *sender, peer *of) {
   for (size_t i = 0; i < sender->locked.peers.count; i++)
     if (sender->locked.peers.items[i] == of) sender->locked.peers.items[i] = sender->locked.peers.items[--sender->locked.peers.count];
   while (of->queue.first) item_free(sender, unlink_at(&of->queue, &of->queue.first));
-  while (of->in_flight.first) item_free(sender, unlink_at(&of->in_flight, &of->in_flight.first));
+  for (item *one; (one = of->in_flight.first);) {
+    (void)unlink_at(&of->in_flight, &of->in_flight.first);
+    ghee_arena_retire(&sender->locked.arena, &one->piece);
+    ghee_free(one);
+  }
   close(of->fd);
   ghee_array_fini(&of->known);
   ghee_free(of);
@@ -464,7 +469,7 @@ ghee_status ghee_shm_sender_open(const ghee_stream_options *options, void (*on_e
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   pthread_cond_init(&sender->locked.changed, &monotonic);
   pthread_condattr_destroy(&monotonic);
-  ghee_arena_init(&sender->locked.arena, options->arena_bytes);
+  ghee_arena_init(&sender->locked.arena, options->arena_bytes, true);
   struct epoll_event event = {.events = EPOLLIN};
   if (sender->epoll >= 0 && sender->wake >= 0 && epoll_ctl(sender->epoll, EPOLL_CTL_ADD, sender->wake, &event) == 0 &&
       pthread_create(&sender->thread, NULL, run, sender) == 0) {

@@ -100,7 +100,7 @@ struct ghee_stream_ops {
                              void *user, ghee_sender **out, ghee_error *err);
   /** `self` is the peer number that the receiver sees, `peer` the one by which this sender knows the receiver. Does not wait for the
    *  receiver, whose owner may be busy for long: until it has answered there is no credit, and a refusal (another key) is a GONE.
-   *  GHEE_CLOSED: nobody there.  Thread: any.  Blocks: no. */
+   *  GHEE_CLOSED, or GONE where that takes time to find out: nobody there.  Thread: any.  Blocks: no. */
   ghee_status (*connect)(ghee_sender *sender, const char *address, uint64_t self, uint64_t peer, ghee_error *err);
   /** Frees what is queued or in flight to `peer`; no GONE follows. */
   void (*disconnect)(ghee_sender *sender, uint64_t peer);
