@@ -97,14 +97,14 @@ def _module_path():
 
 class _Task:
     def __init__(self, input, preprocess=None, train=None, predict=None, postprocess=None, output=None, *, name=None, order=None,
-                 on_reject=None, dead_letter=None, max_crashes=None, buffer=None):
+                 on_reject=None, dead_letter=None, max_crashes=None, buffer=None, transport=None):
         self.input = input if isinstance(input, Input) else Input(input)
         self.output = output if output is None or isinstance(output, Output) else Output(output)
         self.stages = {k: v if isinstance(v, Stage) else Stage(v) for k, v in
                        {"preprocess": preprocess, "train": train, "predict": predict, "postprocess": postprocess}.items() if v is not None}
         self.name = name
         self._rest = _plain({"order": order, "on_reject": on_reject, "dead_letter": dead_letter and _path(dead_letter),
-                             "max_crashes": max_crashes, "buffer": buffer})
+                             "max_crashes": max_crashes, "buffer": buffer, "transport": transport})
 
     def description(self):
         """(description as a dict, code to ship as {file: bytes})."""

@@ -300,14 +300,15 @@ static ghee_status read_name(ghee_job_spec *spec, const ghee_node *root, ghee_er
 }
 
 static ghee_status read_rest(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
-  static const char *const orders[] = {"planned", "any", NULL}, *const rejects[] = {"stop", "divert", NULL};
-  int order = spec->train ? GHEE_ORDER_PLANNED : GHEE_ORDER_ANY, divert = 0;
+  static const char *const orders[] = {"planned", "any", NULL}, *const rejects[] = {"stop", "divert", NULL}, *const transports[] = {"shm", "zmq", NULL};
+  int transport = GHEE_TRANSPORT_SHM, order = spec->train ? GHEE_ORDER_PLANNED : GHEE_ORDER_ANY, divert = 0;
   int64_t crashes = DEFAULT_CRASHES, interleave = DEFAULT_INTERLEAVE;
   const char *dead = NULL;
   GHEE_TRY(ghee_node_read_choice(root, "order", orders, &order, err));
   if (spec->train && order == GHEE_ORDER_ANY)
     return ghee_error_set(err, GHEE_UNSUPPORTED, "%s:%u: order: any is for jobs with an output; train takes its batches in planned order in this build",
                           ghee_node_get(root, "order")->file, ghee_node_get(root, "order")->line);
+  GHEE_TRY(ghee_node_read_choice(root, "transport", transports, &transport, err));
   GHEE_TRY(ghee_node_read_choice(root, "on_reject", rejects, &divert, err));
   GHEE_TRY(ghee_node_read_int(root, "max_crashes", 0, 1000000, &crashes, err));
   GHEE_TRY(ghee_node_read_int(root, "interleave", 1, 65536, &interleave, err));
@@ -316,6 +317,7 @@ static ghee_status read_rest(ghee_job_spec *spec, const ghee_node *root, const c
   if (divert && !dead) return ghee_node_error(ghee_node_get(root, "on_reject"), err, "on_reject: divert needs dead_letter, the folder for refused rows");
   if (dead) GHEE_TRY(keep_uri(spec, dead, folder, &spec->dead_letter_uri, err));
   spec->order = (ghee_order)order;
+  spec->transport = (ghee_transport)transport;
   spec->divert = divert == 1;
   spec->max_crashes = (uint32_t)crashes;
   spec->interleave = (uint32_t)interleave;
@@ -324,7 +326,7 @@ static ghee_status read_rest(ghee_job_spec *spec, const ghee_node *root, const c
 
 static ghee_status read_all(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
   static const char *const known[] = {"name", "input", "preprocess", "train", "predict", "postprocess", "output", "order", "on_reject", "dead_letter",
-                                      "max_crashes", "buffer", "interleave", NULL};
+                                      "max_crashes", "buffer", "interleave", "transport", NULL};
   GHEE_TRY(ghee_node_only(root, "the description", known, err));
   GHEE_TRY(read_name(spec, root, err));
   GHEE_TRY(read_stages(spec, root, folder, err));

@@ -8,7 +8,8 @@
  *                 rows: any, cpu: 1, memory: 2Gi, gpu: 0, image: "reco:1", env: {K: V}}
  *   train:       {…}          or   predict: {…}      and then optionally   postprocess: {…}
  *   output:  {uri: out, format: parquet, codec: zstd, target_file_size: 256MiB, row_group_rows: 1048576, mode: error}
- *   order: planned | any     on_reject: stop | divert     dead_letter: URI     max_crashes: 5      buffer: 64MiB */
+ *   order: planned | any     on_reject: stop | divert     dead_letter: URI     max_crashes: 5      buffer: 64MiB
+ *   transport: shm | zmq */
 #ifndef GHEE_PLAN_SPEC_H
 #define GHEE_PLAN_SPEC_H
 
@@ -17,6 +18,7 @@
 typedef enum ghee_role { GHEE_ROLE_READ, GHEE_ROLE_PREPROCESS, GHEE_ROLE_TRAIN, GHEE_ROLE_PREDICT, GHEE_ROLE_POSTPROCESS } ghee_role;
 typedef enum ghee_order { GHEE_ORDER_PLANNED, GHEE_ORDER_ANY } ghee_order;
 typedef enum ghee_batch_form { GHEE_FORM_NUMPY, GHEE_FORM_ARROW, GHEE_FORM_PANDAS, GHEE_FORM_ROWS, GHEE_FORM_TORCH } ghee_batch_form;
+typedef enum ghee_transport { GHEE_TRANSPORT_SHM, GHEE_TRANSPORT_ZMQ } ghee_transport;
 typedef enum ghee_output_mode { GHEE_OUTPUT_ERROR, GHEE_OUTPUT_OVERWRITE, GHEE_OUTPUT_APPEND } ghee_output_mode;
 
 typedef struct ghee_stage_spec {
@@ -56,6 +58,7 @@ typedef struct ghee_job_spec {
   bool divert; const char *dead_letter_uri;
   uint32_t max_crashes;     /* 0: no limit */
   uint32_t interleave;      /* I: chunks that are mixed in planned order, 16 */
+  ghee_transport transport; /* how batches go from stage to stage */
   void *owned;              /* memory behind the texts */
 } ghee_job_spec;
 

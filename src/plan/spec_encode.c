@@ -83,6 +83,7 @@ ghee_status ghee_job_spec_encode(const ghee_job_spec *spec, ghee_buffer *out, gh
   if (spec->dead_letter_uri) ghee_json_text(&json, "dead_letter", spec->dead_letter_uri);
   ghee_json_uint(&json, "max_crashes", spec->max_crashes);
   ghee_json_uint(&json, "interleave", spec->interleave);
+  ghee_json_text(&json, "transport", spec->transport == GHEE_TRANSPORT_ZMQ ? "zmq" : "shm");
   ghee_json_end_map(&json);
   return ghee_buffer_check(out, "writing a description", err);
 }

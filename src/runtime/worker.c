@@ -384,12 +384,12 @@ ghee_status ghee_worker_open(const char *folder, const char *stage, ghee_worker 
   pthread_mutex_init(&worker->locked.mutex, NULL);
   pthread_cond_init(&worker->locked.changed, NULL);
   ghee_attempts_init(&worker->attempts);
-  worker->transport = &ghee_stream_shm;
   ghee_status status = (worker->folder = ghee_strdup(folder)) ? GHEE_OK : ghee_error_no_memory(err, "opening a worker");
   char *plan_path = ghee_job_folder_file(folder, "plan");
   if (status == GHEE_OK && !plan_path) status = ghee_error_no_memory(err, "opening a worker");
   if (status == GHEE_OK) status = ghee_job_folder_read_key(folder, &worker->key, err);
   if (status == GHEE_OK) status = ghee_job_folder_read_spec(folder, &worker->spec, err);
+  if (status == GHEE_OK) worker->transport = worker->spec->transport == GHEE_TRANSPORT_ZMQ ? &ghee_stream_zmq : &ghee_stream_shm;
   if (status == GHEE_OK) status = ghee_launch_facts_read(folder, &worker->facts, err);
   if (status == GHEE_OK) status = ghee_plan_load(plan_path, &worker->plan, err);
   if (status == GHEE_OK) status = find_stage(worker, stage, err);

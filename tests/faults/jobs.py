@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The jobs that the kill storm torments, each run as a program of its own: `python jobs.py KIND WORKERS INPUT OUTPUT NAME [resume]`.
+"""The jobs that the kill storm torments, each run as a program of its own: `python jobs.py KIND WORKERS INPUT OUTPUT NAME ROWS TRANSPORT [resume]`.
 
 Every row has an id. predict writes the ids; train counts them in its state, and each rank's counts in the end lie in OUTPUT."""
 import os
@@ -46,18 +46,18 @@ def train(batches, ctx):
     return ctx.rank
 
 
-def task(kind, workers, source, out, name, rows):
+def task(kind, workers, source, out, name, rows, transport):
     first = ghee.Stage(slow, workers=workers[0], batch_size=BATCH)
     if kind == "predict":
         return ghee.task.LocalTask(ghee.Input(source), preprocess=first, predict=ghee.Stage(Predict, workers=workers[1]),
                                    postprocess=ghee.Stage(post, workers=workers[2]),
-                                   output=ghee.Output(out, target_file_size="64KiB"), name=name, max_crashes=0)
+                                   output=ghee.Output(out, target_file_size="64KiB"), name=name, max_crashes=0, transport=transport)
     stage = ghee.Stage(train, workers=workers[1], batch_size=BATCH, form="numpy", args={"rows": rows, "out": out})
     return ghee.task.LocalTask(ghee.Input(source, epochs=2, shuffle=ghee.Shuffle(seed=5, window=2)), preprocess=first, train=stage, name=name,
-                               max_crashes=0)
+                               max_crashes=0, transport=transport)
 
 
 if __name__ == "__main__":
-    kind, workers, source, out, name, rows = sys.argv[1:7]
-    job = task(kind, [int(w) for w in workers.split(",")], source, out, name, int(rows))
-    job.resume() if sys.argv[7:] == ["resume"] else job.run()
+    kind, workers, source, out, name, rows, transport = sys.argv[1:8]
+    job = task(kind, [int(w) for w in workers.split(",")], source, out, name, int(rows), transport)
+    job.resume() if sys.argv[8:] == ["resume"] else job.run()
