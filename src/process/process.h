@@ -47,5 +47,7 @@ const char *ghee_process_status_text(int status, char *into, size_t size);
 char *ghee_process_tail(const char *path, size_t lines, size_t size_bytes);
 /** Resident memory (bytes) of a process, private and shared counted by proportion; 0 if unknown. */
 uint64_t ghee_process_memory(pid_t pid);
+/** How many processes of our control group the kernel has killed for want of memory, in all its life; 0 if unknown. */
+uint64_t ghee_process_oom_kills(void);
 
 #endif

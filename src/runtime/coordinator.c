@@ -267,6 +267,7 @@ int ghee_coordinator_main(int argc, char **argv) {
     else return usage();
   }
   if (!folder || of.client < 0) return usage();
+  of.oom_before = of.oom_told = ghee_process_oom_kills();
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
   ghee_error err;

@@ -54,6 +54,7 @@ typedef struct ghee_coordinator {
   ghee_stream_key key;
   int lock_fd, epoll, timer, client, client_pidfd;
   uint64_t started_ns;            /* of the client's call */
+  uint64_t oom_before, oom_told;  /* kills for want of memory in our control group: before the start, and told to the user */
   ghee_control_server *control;
   ghee_launcher *launcher;
   ghee_ledger *ledger;

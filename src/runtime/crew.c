@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The workers of a job: started, welcomed, introduced to each other, leased to, buried. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -136,10 +138,20 @@ static char *log_tail(ghee_coordinator *of, uint32_t stage, uint32_t worker) {
   return tail_of(of, ghee_asprintf("logs/%s-server.log", name));
 }
 
+/* A worker that the kernel has killed for want of memory is begun again, but its user should know. */
+static void tell_oom(ghee_coordinator *of, uint32_t stage, uint32_t worker, int status) {
+  uint64_t kills = status != -1 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? ghee_process_oom_kills() : 0;
+  if (kills <= of->oom_told) return;
+  of->oom_told = kills;
+  ghee_coordinator_line(of, "%s-%u was killed by the kernel for want of memory (%llu processes of this control group since the job began): take fewer workers, smaller "
+                        "batches or a smaller buffer, or give it more memory", of->crews[stage].of->name, worker, (unsigned long long)(kills - of->oom_before));
+}
+
 static ghee_status crashed(ghee_coordinator *of, uint32_t stage, uint32_t worker, int status, const char *where, uint32_t deaths, ghee_error *err) {
   char how[128], *tail = log_tail(of, stage, worker);
-  ghee_error_set(err, GHEE_CRASHED, "%s died %u times %s: its worker %u %s; `max_crashes` says after how many deaths to stop%s%s", of->crews[stage].of->name,
-                 deaths, where, worker, ghee_process_status_text(status, how, sizeof how), tail && *tail ? "; it printed last:\n" : "", tail ? tail : "");
+  ghee_error_set(err, GHEE_CRASHED, "%s died %u times %s: its worker %u %s%s; `max_crashes` says after how many deaths to stop%s%s", of->crews[stage].of->name,
+                 deaths, where, worker, ghee_process_status_text(status, how, sizeof how),
+                 of->oom_told > of->oom_before ? " (the latter, says the kernel)" : "", tail && *tail ? "; it printed last:\n" : "", tail ? tail : "");
   ghee_free(tail);
   return GHEE_CRASHED;
 }
@@ -189,6 +201,7 @@ static ghee_status died(ghee_coordinator *of, uint32_t stage, uint32_t worker, i
   member->deaths++;
   member->early_deaths = was_ready ? 0 : member->early_deaths + 1;
   fprintf(stderr, "%s-%u %s\n", of->crews[stage].of->name, worker, ghee_process_status_text(status, how, sizeof how));
+  tell_oom(of, stage, worker, status);
   forget_life(member);
   if (stage > 0) {
     ghee_say_message gone = {.what = GHEE_SAY_NO_PEER, .peer = {.worker = worker, .address = (char *)""}};
