@@ -38,8 +38,11 @@ typedef struct cursor {
 static bool next_buffer(cursor *from, const void **out) {
   if (from->buffer == from->last_buffer) return false;
   ghee_frame_buffer at = *from->buffer++;
-  *out = at.size ? from->frame + at.offset : NULL;
-  return at.size == 0 || (at.offset % GHEE_FRAME_ALIGN == 0 && at.offset <= from->size && at.size <= from->size - at.offset);
+  *out = NULL;
+  if (at.size == 0) return true;
+  if (at.offset % GHEE_FRAME_ALIGN != 0 || at.offset > from->size || at.size > from->size - at.offset) return false;
+  *out = from->frame + at.offset;
+  return true;
 }
 
 static struct ArrowArray *read_field(const struct ArrowSchema *field, cursor *from) {

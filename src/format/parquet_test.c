@@ -166,6 +166,36 @@ static void a_batch_of_another_shape_is_refused(void **state) {
   ghee_buffer_fini(&out);
 }
 
+/* A small file with some zeros in place of its bytes, anywhere, its rows skipped: an end comes, good or bad. */
+static void skipping_in_a_damaged_file_ends(void **state) {
+  (void)state;
+  const sample_type type = {"list", "+l", true, sample_item, 1, NULL};
+  ghee_schema *schema = sample_schema(&type, 1);
+  ghee_buffer bytes = {0};
+  ghee_batch batch;
+  sample_batch(schema, &type, 1, 12, 1, &batch);
+  SAMPLE_OK(sample_write(&ghee_parquet_ops, schema, &batch, 1, &(ghee_write_options){.codec = "none"}, &bytes, err));
+  uint8_t *spoilt = malloc(bytes.size);
+  for (size_t zeros = 1; zeros <= 32; zeros *= 2)
+    for (size_t i = 0; i + zeros <= bytes.size; i++) {
+      sample_file in;
+      ghee_batch got[64];
+      size_t count = 0;
+      sample_parts parts = {.count = 0};
+      memcpy(spoilt, bytes.data, bytes.size);
+      memset(spoilt + i, 0, zeros);
+      if (sample_open(&ghee_parquet_ops, spoilt, bytes.size, NULL, &in, NULL) != GHEE_OK) continue;
+      (void)ghee_parquet_ops.parts(in.file, 0, sample_each, &parts, NULL);
+      for (int part = 0; part < parts.count; part++) (void)sample_read(in.file, &parts.items[part], 3, 8192, got, &count, NULL);
+      while (count) ghee_batch_release(&got[--count]);
+      sample_close(&in);
+    }
+  free(spoilt);
+  ghee_batch_release(&batch);
+  ghee_buffer_fini(&bytes);
+  ghee_schema_unref(schema);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_type_comes_back_or_is_refused),
@@ -175,6 +205,7 @@ int main(void) {
       cmocka_unit_test(a_projection_may_be_empty),
       cmocka_unit_test(a_part_that_is_not_there_is_refused),
       cmocka_unit_test(a_batch_of_another_shape_is_refused),
+      cmocka_unit_test(skipping_in_a_damaged_file_ends),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

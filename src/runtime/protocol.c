@@ -13,9 +13,12 @@ typedef struct walk {
   ghee_reader *in;     /* decoding */
 } walk;                /* neither: freeing */
 
-static void u8(walk *w, bool *value) {
+static void flag(walk *w, bool *value) {
   if (w->out) ghee_buffer_put_u8(w->out, *value);
-  else if (w->in) *value = ghee_reader_u8(w->in) != 0;
+  if (!w->in) return;
+  uint8_t byte = ghee_reader_u8(w->in);
+  *value = byte == 1;
+  w->in->bad |= byte > 1;
 }
 static void u32(walk *w, uint32_t *value) {
   if (w->out) ghee_buffer_put_u32(w->out, *value);
@@ -97,7 +100,7 @@ static void visit(walk *w, ghee_say_message *m) {
       text(w, &m->staged.checksum);
       u64(w, &m->staged.rows);
       u64(w, &m->staged.size_bytes);
-      u8(w, &m->staged.dead_letter);
+      flag(w, &m->staged.dead_letter);
       attempts(w, &m->staged.chunks.items, &m->staged.chunks.count, &m->staged.chunks.capacity);
       return;
     case GHEE_SAY_SCHEMA: case GHEE_SAY_FIXED_SCHEMA:
@@ -126,7 +129,7 @@ static void visit(walk *w, ghee_say_message *m) {
     case GHEE_SAY_STEP: case GHEE_SAY_GO:
       u32(w, &m->step.epoch);
       u64(w, &m->step.step);
-      u8(w, &m->step.have);
+      flag(w, &m->step.have);
       return;
     case GHEE_SAY_CHECKPOINT:
       u64(w, &m->checkpoint.step);

@@ -162,14 +162,17 @@ impl File for ParquetFile {
         let ranges = self.chunks(group).map(|c| range_of(c, index, source.size())).collect::<Outcome<_>>()?;
         let row_bytes = (known.memory_bytes / known.rows.max(1) as u64).max(1);
         let pieces = Pieces::fetch(source.clone(), ranges)?;
+        // The crate skips without end in a damaged page of a repeated column: rows of those are decoded and dropped.
+        let repeated = self.chunks(group).any(|c| c.column_descr().max_rep_level() > 0);
+        let (offset, skip) = if repeated { (0, skip_rows) } else { (skip_rows, 0) };
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(pieces, self.meta.clone())
             .with_row_groups(vec![index])
             .with_projection(self.mask.clone())
             .with_batch_size(self.batch_rows.min((BATCH_BYTES / row_bytes).max(1) as usize))
-            .with_offset(skip_rows)
+            .with_offset(offset)
             .build()
             .map_err(|e| Fail::from(e).before(&format!("row group {index}")))?;
-        Ok(Box::new(Rows { reader, source, index, order: self.order.clone(), schema: self.schema.clone() }))
+        Ok(Box::new(Rows { reader, source, index, skip, order: self.order.clone(), schema: self.schema.clone() }))
     }
 }
 
@@ -177,17 +180,25 @@ struct Rows {
     reader: ParquetRecordBatchReader,
     source: Arc<Source>,
     index: usize,
+    /// Rows that are still to be dropped.
+    skip: usize,
     order: Vec<usize>,
     schema: SchemaRef,
 }
 
 impl Batches for Rows {
     fn next(&mut self) -> Outcome<Option<RecordBatch>> {
-        let batch = match self.reader.next() {
-            None => return Ok(None),
-            Some(Ok(batch)) => batch.project(&self.order)?,
-            Some(Err(e)) => return self.source.settle(Err(Fail::from(e).before(&format!("row group {}", self.index)))),
-        };
-        types::conform(batch, &self.schema).map(Some)
+        loop {
+            let batch = match self.reader.next() {
+                None => return Ok(None),
+                Some(Ok(batch)) => batch.project(&self.order)?,
+                Some(Err(e)) => return self.source.settle(Err(Fail::from(e).before(&format!("row group {}", self.index)))),
+            };
+            let dropped = self.skip.min(batch.num_rows());
+            self.skip -= dropped;
+            if dropped < batch.num_rows() {
+                return types::conform(batch.slice(dropped, batch.num_rows() - dropped), &self.schema).map(Some);
+            }
+        }
     }
 }
