@@ -43,8 +43,11 @@ static bool tables_fit(ghee_plan *plan) {
   plan->starts = (const uint32_t *)(plan->data + header->starts_at);
   for (uint64_t i = 0; i < totals->files; i++)
     if (!text_at(plan, plan->files[i].uri_at) || !text_at(plan, plan->files[i].version_at)) return false;
-  for (uint64_t i = 0; i < totals->parts; i++)
-    if (plan->parts[i].file >= totals->files) return false;
+  int64_t rows = 0;
+  for (uint64_t i = 0; i < totals->parts; i++) {
+    const ghee_plan_record *part = &plan->parts[i];
+    if (part->file >= totals->files || part->rows < -1 || (part->rows > 0 && __builtin_add_overflow(rows, part->rows, &rows))) return false;
+  }
   for (uint64_t i = 0; i < totals->chunks; i++)
     if (plan->starts[i] > plan->starts[i + 1] || plan->starts[i + 1] > totals->parts) return false;
   return true;

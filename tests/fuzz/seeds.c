@@ -4,12 +4,11 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "base/hash.h"
 #include "batch/frame.h"
 #include "batch/types_sample.h"
 #include "format/sample.h"
 #include "manifest/manifest.h"
-#include "plan/plan_file.h"
+#include "plan/sample.h"
 #include "runtime/protocol.h"
 
 static const char *root;
@@ -112,39 +111,12 @@ static void manifests(void) {
   ghee_manifest_fini(&manifest);
 }
 
-/* Two files of three parts, two chunks, with and without shuffle. */
 static void plans(void) {
   for (uint32_t shuffle = 0; shuffle < 2; shuffle++) {
-    ghee_schema *schema = sample_schema(sample_pair, 2);
-    ghee_buffer bytes = {0}, block = {0};
-    if (ghee_schema_encode(schema, &bytes, NULL) != GHEE_OK) exit(1);
-    ghee_plan_header header = {.magic = GHEE_PLAN_MAGIC, .version = GHEE_PLAN_VERSION, .shuffle = shuffle, .seed = 5};
-    ghee_plan_file files[2];
-    ghee_plan_record parts[3] = {{0, 10, 20, 0, 5, 0, 0}, {10, 10, 20, 5, 5, 0, 1}, {0, 10, 20, 0, -1, 1, 0}};
-    uint32_t starts[4] = {0, 2, 3, 0};
-    static const char texts[] = "file:/a.parquet\0version-1\0file:/b.parquet\0version-2\0parquet";
-    uint64_t texts_at = sizeof header + sizeof files + sizeof parts + sizeof starts;
-    files[0] = (ghee_plan_file){texts_at, texts_at + 16};
-    files[1] = (ghee_plan_file){texts_at + 26, texts_at + 42};
-    header.files_at = sizeof header;
-    header.parts_at = header.files_at + sizeof files;
-    header.starts_at = header.parts_at + sizeof parts;
-    header.format_at = texts_at + 52;
-    header.schema_at = texts_at + sizeof texts;
-    header.schema_bytes = bytes.size;
-    header.totals.files = 2;
-    header.totals.parts = 3;
-    header.totals.chunks = 2;
-    ghee_buffer_put(&block, &header, sizeof header);
-    ghee_buffer_put(&block, files, sizeof files);
-    ghee_buffer_put(&block, parts, sizeof parts);
-    ghee_buffer_put(&block, starts, sizeof starts);
-    ghee_buffer_put(&block, texts, sizeof texts);
-    ghee_buffer_put(&block, bytes.data, bytes.size);
+    ghee_buffer block = {0};
+    sample_plan(shuffle, &block);
     seed("plan", block.data, block.size);
-    ghee_buffer_fini(&bytes);
     ghee_buffer_fini(&block);
-    ghee_schema_unref(schema);
   }
 }
 
