@@ -95,12 +95,9 @@ bool ghee_chunks_lease(ghee_chunks *table, uint32_t worker, ghee_attempt *out) {
     key = pop_returned(table);
     found = todo(table, key);
   }
-  if (!found) {
-    found = next_fresh(table, &key);
-    if (found) table->leased++;
-  }
-  if (!found) return false;
+  if (!found && !next_fresh(table, &key)) return false;
   ghee_chunk_slot *slot = slot_of(table, (uint32_t)(key >> 32), (uint32_t)key);
+  if (!slot->token) table->leased++;
   *slot = (ghee_chunk_slot){.token = (uint64_t)table->generation << 32 | ++table->counter, .worker = (uint16_t)worker, .state = GHEE_CHUNK_HELD};
   *out = (ghee_attempt){.epoch = (uint32_t)(key >> 32), .chunk = (uint32_t)key, .token = slot->token};
   return true;
@@ -146,22 +143,33 @@ bool ghee_chunks_adopt(ghee_chunks *table, const ghee_attempt *attempt, uint32_t
   return true;
 }
 
-static bool all_done(const ghee_chunks *table, const ghee_chunk_slot *slots) {
-  for (uint32_t i = 0; i < table->chunks; i++)
-    if (slots[i].state != GHEE_CHUNK_DONE) return false;
-  return true;
+void ghee_chunks_stage(ghee_chunks *table, uint32_t epoch, uint32_t chunk) {
+  ghee_chunk_slot *slot = slot_of(table, epoch, chunk);
+  if (slot && slot->state == GHEE_CHUNK_ACCEPTED) slot->state = GHEE_CHUNK_STAGED;
+}
+
+/* Opens the next epochs while the oldest is all done. The younger one may have been done before it. */
+static void advance(ghee_chunks *table) {
+  while (table->epoch + 1 < table->epochs && table->done_of[table->epoch & 1] == table->chunks) {
+    memset(table->slots[table->epoch & 1], 0, table->chunks * sizeof **table->slots);
+    table->done_of[table->epoch & 1] = 0;
+    table->epoch++;
+  }
+  if (table->next < key_of(table->epoch, 0)) table->next = key_of(table->epoch, 0);
+}
+
+static void mark_done(ghee_chunks *table, uint32_t epoch, uint32_t chunk) {
+  table->slots[epoch & 1][chunk].state = GHEE_CHUNK_DONE;
+  table->done_of[epoch & 1]++;
+  table->done++;
 }
 
 void ghee_chunks_finish(ghee_chunks *table, uint32_t epoch, uint32_t chunk) {
   ghee_chunk_slot *slot = slot_of(table, epoch, chunk);
   if (!slot || slot->state == GHEE_CHUNK_DONE) return;
-  if (slot->state == GHEE_CHUNK_ACCEPTED) table->accepted--;
-  slot->state = GHEE_CHUNK_DONE;
-  table->done++;
-  if (epoch == table->epoch && table->epoch + 1 < table->epochs && all_done(table, table->slots[epoch & 1])) {
-    memset(table->slots[epoch & 1], 0, table->chunks * sizeof **table->slots);
-    table->epoch++;
-  }
+  if (slot->state == GHEE_CHUNK_ACCEPTED || slot->state == GHEE_CHUNK_STAGED) table->accepted--;
+  mark_done(table, epoch, chunk);
+  advance(table);
 }
 
 void ghee_chunks_bury(ghee_chunks *table, uint32_t stage, uint32_t worker, void (*each)(void *user, const ghee_attempt *attempt), void *user) {
@@ -177,18 +185,18 @@ void ghee_chunks_bury(ghee_chunks *table, uint32_t stage, uint32_t worker, void 
 }
 
 uint64_t ghee_chunks_rewind(ghee_chunks *table, const ghee_place *place, uint32_t interleave) {
-  uint64_t before = (uint64_t)place->window * interleave;
+  bool behind_all = place->epoch >= table->epochs;
+  uint64_t before = behind_all ? table->chunks : (uint64_t)place->window * interleave;
   memset(table->slots[0], 0, table->chunks * sizeof **table->slots);
   memset(table->slots[1], 0, table->chunks * sizeof **table->slots);
+  table->done_of[0] = table->done_of[1] = 0;
   table->returned.count = 0;
   table->accepted = 0;
-  table->epoch = place->epoch < table->epochs ? place->epoch : table->epochs - 1;
+  table->epoch = behind_all ? table->epochs - 1 : place->epoch;
   table->done = (uint64_t)table->epoch * table->chunks;
-  table->next = key_of(place->epoch, 0);
-  for (uint32_t i = 0; i < table->chunks && i < before; i++) {
-    table->slots[table->epoch & 1][i].state = GHEE_CHUNK_DONE;
-    table->done++;
-  }
+  table->next = key_of(table->epoch, 0);
+  for (uint32_t i = 0; i < table->chunks && i < before; i++) mark_done(table, table->epoch, i);
+  advance(table);
   return (uint64_t)table->generation << 32 | table->counter;
 }
 

@@ -9,6 +9,7 @@
 typedef enum ghee_chunk_state {
   GHEE_CHUNK_TODO, GHEE_CHUNK_HELD, /* leased, or passed on to a worker behind */
   GHEE_CHUNK_ACCEPTED,              /* whole at a sink */
+  GHEE_CHUNK_STAGED,                /* on its way into the ledger: it does not need the sink any more */
   GHEE_CHUNK_DONE                   /* in the ledger; or all ranks have it */
 } ghee_chunk_state;
 
@@ -20,9 +21,10 @@ typedef struct ghee_chunks {
   uint32_t generation, counter;       /* of tokens */
   uint32_t epoch;                     /* the older of the two open ones */
   ghee_chunk_slot *slots[2];          /* by epoch & 1 */
+  uint32_t done_of[2];                /* how many of these are done */
   uint64_t next;                      /* first that was never leased: epoch << 32 | chunk */
   GHEE_ARRAY(uint64_t) returned;      /* heap, smallest first, of epoch << 32 | chunk */
-  uint64_t done, accepted;            /* of all epochs; accepted are not done */
+  uint64_t done, accepted;            /* of all epochs; accepted, and staged, are not done */
   bool closed;                        /* no chunk that was never leased is leased any more (limit) */
   uint64_t leased;                    /* how many ever were */
 } ghee_chunks;
@@ -40,8 +42,10 @@ bool ghee_chunks_lose(ghee_chunks *table, const ghee_attempt *attempt);
 bool ghee_chunks_accept(ghee_chunks *table, const ghee_attempt *attempt, uint32_t stage, uint32_t worker);
 /** The same for what a sink holds since an earlier coordinator. */
 bool ghee_chunks_adopt(ghee_chunks *table, const ghee_attempt *attempt, uint32_t stage, uint32_t worker);
+/** Its file is durable and is being recorded: from now on the sink may die. */
+void ghee_chunks_stage(ghee_chunks *table, uint32_t epoch, uint32_t chunk);
 void ghee_chunks_finish(ghee_chunks *table, uint32_t epoch, uint32_t chunk);
-/** Everything that a dead worker had is todo again; calls back for each. */
+/** Everything that a dead worker had, but for what is staged, is todo again; calls back for each. */
 void ghee_chunks_bury(ghee_chunks *table, uint32_t stage, uint32_t worker, void (*each)(void *user, const ghee_attempt *attempt), void *user);
 /** Training begins again at `place`: what lies before its window is done, the rest todo. Returns the newest dead token. */
 uint64_t ghee_chunks_rewind(ghee_chunks *table, const ghee_place *place, uint32_t interleave);

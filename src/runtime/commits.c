@@ -71,6 +71,7 @@ ghee_status ghee_commits_on_staged(ghee_coordinator *of, uint32_t worker, ghee_s
     ghee_array_fini(&commit.chunks);
     return ghee_error_no_memory(err, "recording a file");
   }
+  for (size_t i = 0; i < said->chunks.count; i++) ghee_chunks_stage(&of->chunks, said->chunks.items[i].epoch, said->chunks.items[i].chunk);
   ghee_ledger_file file = {.name = said->name, .rows = said->rows, .size_bytes = said->size_bytes, .checksum = said->checksum,
                            .chunks = commit.chunks.items, .n_chunks = commit.chunks.count, .dead_letter = said->dead_letter};
   return *said->name ? ghee_ledger_commit_files(of->ledger, &file, 1, commit.ticket, err)
