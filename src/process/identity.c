@@ -111,7 +111,7 @@ char *ghee_process_tail(const char *path, size_t lines, size_t size_bytes) {
   while (length > 0 && text[length - 1] == '\n') length--;
   text[length] = 0;
   size_t from = length;
-  while (from > 0 && (text[from - 1] != '\n' || --lines > 0)) from--;
+  while (from > 0 && lines > 0 && (text[from - 1] != '\n' || --lines > 0)) from--;
   memmove(text, text + from, length - from + 1);
   return text;
 }
