@@ -6,6 +6,8 @@
  * - A fork server is a program (Python or ghee-worker) that loads the stage's function once and then calls ghee_fork_server_run:
  *   it forks on request and returns in the child. It reports each pid and each end of a child. Its workers die with it
  *   (PR_SET_PDEATHSIG); it dies with the client (pidfd).
+ * - What is started does nothing before it stands in the list of processes (gate.h), so that no coordinator's death leaves a process
+ *   that the next one does not know, and starts again beside it.
  * - After a death of the coordinator the fork servers live on and connect to the new one, naming their living workers. */
 #ifndef GHEE_LAUNCH_LAUNCH_H
 #define GHEE_LAUNCH_LAUNCH_H

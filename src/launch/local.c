@@ -13,6 +13,7 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "launch/fork_server.h"
+#include "launch/gate.h"
 #include "launch/launch.h"
 #include "transport/control/control.h"
 
@@ -65,29 +66,35 @@ static void watch(local *of, int fd, uint64_t data) {
 
 /* ---- the list of processes, for a coordinator after us ---- */
 
-static void record(local *of, const ghee_process_id *id, uint32_t stage_index, int64_t who) {
+static ghee_status record(local *of, const ghee_process_id *id, uint32_t stage_index, int64_t who, ghee_error *err) {
   int fd = open(of->list_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (fd < 0) return;
-  dprintf(fd, "%lld %llu %u %lld\n", (long long)id->pid, (unsigned long long)id->born, stage_index, (long long)who);
-  close(fd);
+  int written = fd < 0 ? -1 : dprintf(fd, "%lld %llu %u %lld\n", (long long)id->pid, (unsigned long long)id->born, stage_index, (long long)who);
+  ghee_status status = written > 0 ? GHEE_OK : ghee_error_set_errno(err, errno, "cannot note a started process in %s", of->list_path);
+  if (fd >= 0) close(fd);
+  return status;
+}
+
+/* What is taken up twice is what was started last: the list is in that order, and an earlier one may just be ending. */
+static void adopt_server(local *of, uint32_t stage_index, const ghee_process_id *id, int fd) {
+  stage *at = &of->stages[stage_index];
+  if (at->server_fd >= 0) close(at->server_fd);
+  else of->awaited++;
+  at->server = *id;
+  at->server_fd = fd;
+  watch(of, fd, tag(stage_index, 0));
 }
 
 static ghee_status adopt(local *of, const ghee_process_id *id, uint32_t stage_index, int64_t who, ghee_error *err) {
   int fd;
-  if (stage_index >= of->n_stages || ghee_process_open(id, &fd, NULL) != GHEE_OK) return GHEE_OK;
-  stage *at = &of->stages[stage_index];
+  stage *at = stage_index < of->n_stages ? &of->stages[stage_index] : NULL;
+  if (!at || (who >= 0 && (uint64_t)who >= at->n) || !ghee_process_alive(id) || ghee_process_open(id, &fd, NULL) != GHEE_OK) return GHEE_OK;
   if (who < 0) {
-    at->server = *id;
-    at->server_fd = fd;
-    of->awaited++;
-    watch(of, fd, tag(stage_index, 0));
+    adopt_server(of, stage_index, id, fd);
     return GHEE_OK;
   }
-  if ((uint64_t)who >= at->n) {
-    close(fd);
-    return GHEE_OK;
-  }
-  at->workers[who] = (worker){.id = *id, .pidfd = fd};
+  worker *one = &at->workers[who];
+  if (one->pidfd >= 0) close(one->pidfd);
+  *one = (worker){.id = *id, .pidfd = fd};
   watch(of, fd, tag(stage_index, (uint32_t)who + 1));
   return emit(of, &(ghee_launch_event){.what = GHEE_LAUNCH_STARTED, .stage = stage_index, .worker = (uint32_t)who, .id = *id}, err);
 }
@@ -107,28 +114,33 @@ static ghee_status adopt_all(local *of, ghee_error *err) {
 
 /* ---- starting ---- */
 
-static ghee_status spawn(local *of, uint32_t stage_index, const char *last, const char *log_name, ghee_process_id *id, int *fd, ghee_error *err) {
+/* A process of its own for a worker (`who` its index) or a fork server (-1), which does nothing before it stands in the list. */
+static ghee_status spawn(local *of, uint32_t stage_index, int64_t who, const char *last, ghee_process_id *id, int *pidfd, ghee_error *err) {
   stage *at = &of->stages[stage_index];
-  GHEE_ARRAY(const char *) argv = {0};
-  bool ok = true;
+  GHEE_ARRAY(const char *) argv = {0}, env = {0};
+  ghee_launch_gate gate;
+  GHEE_TRY(ghee_launch_gate_init(&gate, err));
+  bool ok = ghee_array_push(&env, gate.env);
   for (char **a = at->argv; *a && ok; a++) ok = ghee_array_push(&argv, *a);
-  ok = ok && ghee_array_push(&argv, last) && ghee_array_push(&argv, NULL);
-  char *log = ghee_asprintf("%s/%s.log", at->log_folder, log_name);
-  ghee_process_options options = {.argv = argv.items, .env = (const char *const *)at->env, .log_path = log, .new_session = true};
-  ghee_status status = ok && log ? ghee_process_start(&options, id, fd, err) : ghee_error_no_memory(err, "starting a worker");
+  for (char **e = at->env; *e && ok; e++) ok = ghee_array_push(&env, *e);
+  ok = ok && ghee_array_push(&argv, last) && ghee_array_push(&argv, NULL) && ghee_array_push(&env, NULL);
+  char *log = who < 0 ? ghee_asprintf("%s/%s-server.log", at->log_folder, at->name) : ghee_asprintf("%s/%s-%u.log", at->log_folder, at->name, (uint32_t)who);
+  ghee_process_options options = {.argv = argv.items, .env = env.items, .log_path = log, .new_session = true, .keep_fds = &gate.child_fd, .n_keep_fds = 1};
+  ghee_status status = ok && log ? ghee_process_start(&options, id, pidfd, err) : ghee_error_no_memory(err, "starting a worker");
+  if (status == GHEE_OK && (status = record(of, id, stage_index, who, err)) == GHEE_OK) ghee_launch_gate_open(&gate);
+  ghee_launch_gate_fini(&gate);
   ghee_array_fini(&argv);
+  ghee_array_fini(&env);
   ghee_free(log);
   return status;
 }
 
 static ghee_status spawn_worker(local *of, uint32_t stage_index, uint32_t index, ghee_error *err) {
   worker *one = &of->stages[stage_index].workers[index];
-  char last[32], log[64];
+  char last[32];
   snprintf(last, sizeof last, "--worker=%u", index);
-  snprintf(log, sizeof log, "%s-%u", of->stages[stage_index].name, index);
-  GHEE_TRY(spawn(of, stage_index, last, log, &one->id, &one->pidfd, err));
   one->child = true;
-  record(of, &one->id, stage_index, index);
+  GHEE_TRY(spawn(of, stage_index, index, last, &one->id, &one->pidfd, err));
   watch(of, one->pidfd, tag(stage_index, index + 1));
   return emit(of, &(ghee_launch_event){.what = GHEE_LAUNCH_STARTED, .stage = stage_index, .worker = index, .id = one->id}, err);
 }
@@ -150,11 +162,8 @@ static ghee_status local_start(ghee_launcher *launcher, uint32_t stage_index, ui
   at->workers[index].asked = true;
   if (at->peer) return ask(of, at, index, err);
   if (at->server.pid) return GHEE_OK; /* asked when it connects */
-  char log[64];
-  snprintf(log, sizeof log, "%s-server", at->name);
-  GHEE_TRY(spawn(of, stage_index, "--fork-server", log, &at->server, &at->server_fd, err));
   at->server_child = true;
-  record(of, &at->server, stage_index, -1);
+  GHEE_TRY(spawn(of, stage_index, -1, "--fork-server", &at->server, &at->server_fd, err));
   watch(of, at->server_fd, tag(stage_index, 0));
   return GHEE_OK;
 }
@@ -333,7 +342,7 @@ static void local_close(ghee_launcher *launcher) {
   end_all(of);
   for (uint32_t s = 0; s < of->n_stages; s++) {
     stage *at = &of->stages[s];
-    for (uint32_t i = 0; i < at->n && at->workers; i++)
+    for (uint32_t i = 0; i < at->n; i++)
       if (at->workers[i].pidfd >= 0) close(at->workers[i].pidfd);
     if (at->server_fd >= 0) close(at->server_fd);
     free_texts(at->argv);
@@ -364,13 +373,14 @@ static char **copy_texts(const char *const *texts) {
 }
 
 static bool copy_stage(const ghee_launch_stage *from, stage *to) {
-  *to = (stage){.n = from->workers, .fork = from->fork, .server_fd = -1};
+  *to = (stage){.fork = from->fork, .server_fd = -1};
   to->name = ghee_strdup(from->name);
   to->log_folder = ghee_strdup(from->log_folder);
   to->argv = copy_texts(from->argv);
   to->env = copy_texts(from->env);
   to->workers = ghee_alloc_zero(from->workers, sizeof *to->workers);
-  for (uint32_t i = 0; to->workers && i < to->n; i++) to->workers[i].pidfd = -1;
+  to->n = to->workers ? from->workers : 0;
+  for (uint32_t i = 0; i < to->n; i++) to->workers[i].pidfd = -1;
   return to->name && to->log_folder && to->argv && to->env && to->workers;
 }
 

@@ -36,17 +36,22 @@ static bool merge_env(const char *const *more, texts *out) {
   return ghee_array_push(out, NULL);
 }
 
-static char *find_program(const char *name) {
-  if (strchr(name, '/')) return access(name, X_OK) == 0 ? ghee_strdup(name) : NULL;
-  const char *path = getenv("PATH");
-  for (const char *at = path ? path : "/usr/bin:/bin"; *at;) {
-    size_t n = strcspn(at, ":");
-    char *full = ghee_asprintf("%.*s/%s", (int)n, at, name);
-    if (full && access(full, X_OK) == 0) return full;
+/* As execvp does; a path with a slash is taken as it is. */
+static ghee_status find_program(const char *name, char **out, ghee_error *err) {
+  const char *path = strchr(name, '/') ? "" : getenv("PATH");
+  if (!path) path = "/usr/bin:/bin";
+  do {
+    size_t n = strcspn(path, ":");
+    char *full = n ? ghee_asprintf("%.*s/%s", (int)n, path, name) : ghee_strdup(name);
+    if (!full) return ghee_error_no_memory(err, "starting a process");
+    if (access(full, X_OK) == 0) {
+      *out = full;
+      return GHEE_OK;
+    }
     ghee_free(full);
-    at += n + (at[n] == ':');
-  }
-  return NULL;
+    path += n + (path[n] == ':');
+  } while (*path);
+  return ghee_error_set(err, GHEE_NOT_FOUND, "there is no program %s", name);
 }
 
 typedef struct child_plan {
@@ -138,10 +143,8 @@ ghee_status ghee_process_start(const ghee_process_options *options, ghee_process
   texts env = {0};
   int *keep = ghee_alloc((options->n_keep_fds + 1) * sizeof *keep);
   ghee_process_options sorted = *options;
-  ghee_status status = GHEE_OK;
-  char *program = find_program(options->argv[0]);
-  if (!keep || !merge_env(options->env, &env)) status = ghee_error_no_memory(err, "starting a process");
-  else if (!program) status = ghee_error_set(err, GHEE_NOT_FOUND, "there is no program %s", options->argv[0]);
+  char *program = NULL;
+  ghee_status status = keep && merge_env(options->env, &env) ? find_program(options->argv[0], &program, err) : ghee_error_no_memory(err, "starting a process");
   if (status == GHEE_OK && options->log_path) {
     plan.log_fd = open(options->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (plan.log_fd < 0) status = ghee_error_set_errno(err, errno, "cannot open log %s", options->log_path);
