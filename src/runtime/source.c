@@ -142,9 +142,10 @@ static ghee_status load_shuffled(ghee_source_reader *source, lease *of, ghee_err
 static ghee_status next_shuffled(ghee_source_reader *source, lease *of, ghee_item *out, ghee_error *err) {
   if (of->seq == 0 && !of->shuffled.schema) {
     GHEE_TRY(load_shuffled(source, of, err));
-    int64_t skip = (int64_t)of->from_seq * source->options.batch_rows;
-    of->taken = of->shuffled.schema && skip > ghee_batch_rows(&of->shuffled) ? ghee_batch_rows(&of->shuffled) : skip;
-    of->seq = of->from_seq;
+    /* The ranks may be further than this chunk is long: its end still says how many batches it has. */
+    int64_t rows = of->shuffled.schema ? ghee_batch_rows(&of->shuffled) : 0, size = source->options.batch_rows, batches = (rows + size - 1) / size;
+    of->seq = of->from_seq < batches ? of->from_seq : (uint32_t)batches;
+    of->taken = of->seq * size < rows ? of->seq * size : rows;
   }
   int64_t left = of->shuffled.schema ? ghee_batch_rows(&of->shuffled) - of->taken : 0;
   if (left <= 0) return GHEE_CLOSED;
