@@ -332,15 +332,25 @@ static void on_log(ghee_coordinator *of, uint32_t stage, uint32_t worker, const 
   else ghee_coordinator_line(of, "%s-%u: %s=%.6g", of->crews[stage].of->name, worker, said->text, said->value);
 }
 
+/* A worker may die between its acknowledgement and the word of it: then the chunk is lost, though its sender does not know. */
+static void on_passed(ghee_coordinator *of, uint32_t stage, uint32_t worker, const ghee_say_passed *said) {
+  if (of->spec->train) { /* all ranks have it */
+    if (ghee_chunks_pass(&of->chunks, &said->attempt, stage, worker)) ghee_chunks_finish(&of->chunks, said->attempt.epoch, said->attempt.chunk);
+    return;
+  }
+  const ghee_crew *next = &of->crews[stage + 1];
+  const ghee_crew_member *to = said->to < next->of->workers ? &next->members[said->to] : NULL;
+  if (to && to->address && peer_number(to) == said->number) (void)ghee_chunks_pass(&of->chunks, &said->attempt, stage + 1, said->to);
+  else if (ghee_chunks_lose(&of->chunks, &said->attempt)) ghee_crew_revoke(of, &said->attempt);
+}
+
 static ghee_status on_message(ghee_coordinator *of, uint32_t stage, uint32_t worker, ghee_say_message *message, ghee_error *err) {
   ghee_crew_member *member = &of->crews[stage].members[worker];
   switch (message->what) {
     case GHEE_SAY_READY: member->ready = true; return GHEE_OK;
     case GHEE_SAY_WANT: member->want += message->want; return GHEE_OK;
     case GHEE_SAY_PASSED:
-      if (!of->spec->train) (void)ghee_chunks_pass(&of->chunks, &message->passed.attempt, stage + 1, message->passed.to);
-      else if (ghee_chunks_pass(&of->chunks, &message->passed.attempt, stage, worker))
-        ghee_chunks_finish(&of->chunks, message->passed.attempt.epoch, message->passed.attempt.chunk);
+      if (stage < ghee_last_stage(of)) on_passed(of, stage, worker, &message->passed);
       return GHEE_OK;
     case GHEE_SAY_LOST:
       if (ghee_chunks_lose(&of->chunks, &message->attempt)) ghee_crew_revoke(of, &message->attempt);

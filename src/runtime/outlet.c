@@ -54,15 +54,18 @@ static uint32_t target_numbered(ghee_outlet *outlet, uint64_t number) {
   return NOWHERE;
 }
 
-static void say_attempt(ghee_outlet *outlet, ghee_say what, const ghee_attempt *attempt, uint32_t to) {
-  ghee_say_message message = {.what = what};
-  if (what == GHEE_SAY_PASSED) message.passed = (ghee_say_passed){.attempt = *attempt, .to = to};
-  else message.attempt = *attempt;
-  (void)ghee_link_say(outlet->worker->link, &message); /* a new coordinator holds all of this void anyway */
+/* A new coordinator holds all of this void anyway: what could not be said needs no repetition. */
+static void say_lost(ghee_outlet *outlet, const ghee_attempt *attempt) {
+  ghee_say_message message = {.what = GHEE_SAY_LOST, .attempt = *attempt};
+  (void)ghee_link_say(outlet->worker->link, &message);
+}
+static void say_passed(ghee_outlet *outlet, const ghee_attempt *attempt, uint32_t to, uint64_t number) {
+  ghee_say_message message = {.what = GHEE_SAY_PASSED, .passed = {.attempt = *attempt, .to = to, .number = number}};
+  (void)ghee_link_say(outlet->worker->link, &message);
 }
 
 /* An end was taken: when by all who must, the chunk has left this worker. */
-static void acknowledged(ghee_outlet *outlet, const ghee_stream_head *head) {
+static void acknowledged(ghee_outlet *outlet, uint64_t peer, const ghee_stream_head *head) {
   ghee_attempt attempt = {0};
   uint32_t to = NOWHERE;
   pthread_mutex_lock(&outlet->locked.mutex);
@@ -75,7 +78,7 @@ static void acknowledged(ghee_outlet *outlet, const ghee_stream_head *head) {
     one = NULL;
   }
   pthread_mutex_unlock(&outlet->locked.mutex);
-  if (one) say_attempt(outlet, GHEE_SAY_PASSED, &attempt, to);
+  if (one) say_passed(outlet, &attempt, to, peer);
 }
 
 /* A receiver is gone: what went to it has to begin anew. */
@@ -92,7 +95,7 @@ static void lose(ghee_outlet *outlet, uint32_t worker) {
   pthread_mutex_unlock(&outlet->locked.mutex);
   for (size_t i = 0; i < lost.count; i++) {
     ghee_attempts_revoke(&outlet->worker->attempts, &lost.items[i]);
-    say_attempt(outlet, GHEE_SAY_LOST, &lost.items[i], 0);
+    say_lost(outlet, &lost.items[i]);
   }
   ghee_array_fini(&lost);
 }
@@ -100,7 +103,7 @@ static void lose(ghee_outlet *outlet, uint32_t worker) {
 static void on_event(void *user, const ghee_sender_event *event) {
   ghee_outlet *outlet = user;
   if (event->what == GHEE_SENDER_ACK) {
-    acknowledged(outlet, &event->head);
+    acknowledged(outlet, event->peer, &event->head);
     return;
   }
   pthread_mutex_lock(&outlet->locked.mutex);

@@ -87,6 +87,7 @@ static void visit(walk *w, ghee_say_message *m) {
     case GHEE_SAY_PASSED:
       attempt(w, &m->passed.attempt);
       u32(w, &m->passed.to);
+      u64(w, &m->passed.number);
       return;
     case GHEE_SAY_LOST: case GHEE_SAY_REVOKE: case GHEE_SAY_ACCEPT: case GHEE_SAY_REFUSE: attempt(w, &m->attempt); return;
     case GHEE_SAY_COMPLETE:

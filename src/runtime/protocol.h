@@ -50,9 +50,10 @@ typedef struct ghee_say_hello {
   struct { ghee_attempt *items; size_t count, capacity; } accepted; /* sinks: accepted, not yet COMMITTED */
   ghee_place place; uint64_t step;     /* train */
 } ghee_say_hello;
-/* READY {}: function loaded, open done.    WANT {u32 n}: so many more leases, please.    BYE {}: all said, leaving. */
-/** PASSED: (attempt, worker of the next stage that has it; UINT32_MAX: all ranks).  LOST: (attempt). */
-typedef struct ghee_say_passed { ghee_attempt attempt; uint32_t to; } ghee_say_passed;
+/* READY {}: function loaded, open done; said again after each WELCOME.    WANT {u32 n}: so many more leases, please.    BYE {}: all said, leaving. */
+/** PASSED: (attempt, worker of the next stage that has it, and its number as of PEER: it may have died since, and another live under
+ *  its index; UINT32_MAX: all ranks).  LOST: (attempt). */
+typedef struct ghee_say_passed { ghee_attempt attempt; uint32_t to; uint64_t number; } ghee_say_passed;
 /** COMPLETE: the sink has all of it. */
 typedef struct ghee_say_complete { ghee_attempt attempt; uint64_t rows, rejected; } ghee_say_complete;
 /** STAGED: a durable file of the staging folder (name "" when the chunks gave no rows). `ticket` is the worker's. */
