@@ -225,16 +225,20 @@ static ghee_status cut(ghee_train *train, ghee_batch *out, ghee_error *err) {
 
 /* ---- steps together ---- */
 
+/* mutex held, or an older step could be said after a newer one. A new coordinator is told at WELCOME. */
+static void say_step(ghee_train *train) {
+  ghee_say_message message = {.what = GHEE_SAY_STEP, .step = train->locked.asked};
+  (void)ghee_link_say(train->worker->link, &message);
+}
+
 static void announce(ghee_train *train, bool have) {
   if (train->announced == train->epoch_step + 1) return;
   train->announced = train->epoch_step + 1;
-  ghee_say_step step = {.epoch = train->order.epoch, .step = train->epoch_step, .have = have};
   pthread_mutex_lock(&train->locked.mutex);
-  train->locked.asked = step;
+  train->locked.asked = (ghee_say_step){.epoch = train->order.epoch, .step = train->epoch_step, .have = have};
   train->locked.asking = true;
+  say_step(train);
   pthread_mutex_unlock(&train->locked.mutex);
-  ghee_say_message message = {.what = GHEE_SAY_STEP, .step = step};
-  (void)ghee_link_say(train->worker->link, &message); /* a new coordinator is told at WELCOME */
 }
 
 /* Waits for GO of the step announced; *any: somebody has rows. */
@@ -445,12 +449,11 @@ void ghee_train_welcome(ghee_train *train, const ghee_say_welcome *welcome) {
     ghee_buffer_put(&train->locked.position, welcome->position, welcome->position_bytes);
     train->locked.welcome = true;
   }
-  ghee_say_message step = {.what = GHEE_SAY_STEP, .step = train->locked.asked};
-  bool asking = again && train->locked.asking, finished = train->locked.finished;
+  bool finished = train->locked.finished;
+  if (again && train->locked.asking) say_step(train);
   if (again && train->locked.checkpoint.waiting) say_checkpoint(train);
   pthread_cond_broadcast(&train->locked.changed);
   pthread_mutex_unlock(&train->locked.mutex);
-  if (asking) (void)ghee_link_say(train->worker->link, &step);
   if (again && finished) say_result(train);
 }
 

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "launch/fork_server.h"
+#include "launch/gate.h"
 #include "text/json.h"
 #include "transport/control/control.h"
 
@@ -119,12 +120,19 @@ static void sweep(ghee_worker *worker) {
   if (worker->output) ghee_output_sweep(worker->output);
 }
 
+static void say_ready(ghee_worker *worker) {
+  ghee_say_message ready = {.what = GHEE_SAY_READY};
+  (void)ghee_link_say(worker->link, &ready);
+}
+
 static void welcome(ghee_worker *worker, const ghee_say_welcome *said) {
   pthread_mutex_lock(&worker->locked.mutex);
   bool again = worker->locked.generation != 0 && said->generation != worker->locked.generation;
   worker->locked.generation = said->generation;
+  bool ready = worker->locked.ready;
   pthread_cond_broadcast(&worker->locked.changed);
   pthread_mutex_unlock(&worker->locked.mutex);
+  if (ready) say_ready(worker);
   if (again) {
     ghee_attempt all = {.chunk = UINT32_MAX, .token = ((uint64_t)said->generation << 32) - 1};
     ghee_attempts_revoke(&worker->attempts, &all);
@@ -341,8 +349,10 @@ ghee_status ghee_worker_run(ghee_worker *worker, const ghee_worker_ops *ops, voi
   ghee_error failure = {0};
   ghee_status status = start_parts(worker, &failure);
   if (status == GHEE_OK) {
-    ghee_say_message ready = {.what = GHEE_SAY_READY};
-    (void)ghee_link_say(worker->link, &ready);
+    pthread_mutex_lock(&worker->locked.mutex);
+    worker->locked.ready = true;
+    pthread_mutex_unlock(&worker->locked.mutex);
+    say_ready(worker);
     status = worker->train ? train(worker, ops, user, &failure) : loop(worker, ops, user, &failure);
     if (status != GHEE_OK && status != GHEE_CANCELED) ghee_worker_fail(worker, &failure);
   } else if (worker->link) {
@@ -379,6 +389,7 @@ static ghee_status check_code(ghee_worker *worker, ghee_error *err) {
 }
 
 ghee_status ghee_worker_open(const char *folder, const char *stage, ghee_worker **out, ghee_error *err) {
+  ghee_launch_pass_gate();
   ghee_worker *worker = ghee_alloc_zero(1, sizeof *worker);
   if (!worker) return ghee_error_no_memory(err, "opening a worker");
   pthread_mutex_init(&worker->locked.mutex, NULL);

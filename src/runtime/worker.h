@@ -68,6 +68,7 @@ struct ghee_worker {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     uint32_t generation;             /* of the coordinator, 0 before the first WELCOME */
+    bool ready;                      /* everything is open: said at once, and again at WELCOME */
     bool ending;                     /* END came: leave */
     ghee_schema *fixed[GHEE_MAX_STAGES]; /* what each stage gives out, once known */
     ghee_status failure;             /* first one */
