@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * How many chunks a second the ledger records durably, one file and one chunk a request, by the number of requests on their way,
- * and the memory of the process after a million of them. Usage: bench_control [FOLDER]; the folder must be on a real disk. */
+ * and the memory of the process after a million of them. Usage: bench_control FOLDER [MOST]; the folder must be on a real disk; rounds of
+ * more than MOST chunks are left out. Prints a line of JSON a round. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,13 +64,18 @@ static double run(const char *path, uint32_t all, uint32_t on_their_way) {
 int main(int argc, char **argv) {
   static const struct { uint32_t all, on_their_way; } rounds[] = {{200, 1}, {2000, 16}, {50000, 256}, {100000, 2048}, {1000000, 2048}};
   char path[4100];
-  snprintf(path, sizeof path, "%s/bench-%d.ledger", argc > 1 ? argv[1] : ".", (int)getpid());
-  printf("%10s %14s %12s %14s\n", "chunks", "on their way", "chunks/s", "peak MiB");
+  if (argc < 2) {
+    fprintf(stderr, "usage: bench_control FOLDER [MOST]\n");
+    return 2;
+  }
+  snprintf(path, sizeof path, "%s/bench-%d.ledger", argv[1], (int)getpid());
   for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
+    if (argc > 2 && rounds[i].all > strtoul(argv[2], NULL, 10)) continue;
     double rate = run(path, rounds[i].all, rounds[i].on_their_way);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    printf("%10u %14u %12.0f %14.1f\n", (unsigned)rounds[i].all, (unsigned)rounds[i].on_their_way, rate, (double)usage.ru_maxrss / 1024);
+    printf("{\"chunks\": %u, \"on_their_way\": %u, \"rate\": %.0f, \"peak_MiB\": %.1f}\n", (unsigned)rounds[i].all, (unsigned)rounds[i].on_their_way, rate,
+           (double)usage.ru_maxrss / 1024);
     fflush(stdout);
   }
   return 0;

@@ -58,7 +58,7 @@ static void explain_text(const ghee_plan *plan, const ghee_job_spec *spec, ghee_
     ghee_buffer_printf(out, "\n");
   }
   if (spec->transport == GHEE_TRANSPORT_ZMQ) ghee_buffer_printf(out, "transport  ZeroMQ over TCP, encrypted\n");
-  if (spec->train) ghee_buffer_printf(out, "order    planned: %u chunks are mixed, the same for any number of workers\n", spec->interleave);
+  if (spec->train) ghee_buffer_printf(out, "order    planned: %u chunks are mixed, the same for any number of workers\n", ghee_plan_totals_of(plan)->interleave);
   if (!spec->output_uri) return;
   ghee_buffer_printf(out, "output   %s: %s", spec->output_uri, spec->output_format);
   size(out, ", files of about ", spec->target_file_bytes);
@@ -80,6 +80,7 @@ static void explain_json(const ghee_plan *plan, const ghee_job_spec *spec, ghee_
   ghee_json_uint(&json, "chunks", totals->chunks);
   ghee_json_uint(&json, "largest_chunk_bytes", totals->largest_chunk_bytes);
   ghee_json_uint(&json, "shuffle_window", totals->shuffle_window);
+  ghee_json_uint(&json, "interleave", totals->interleave);
   ghee_json_uint(&json, "reader_bytes", totals->reader_bytes);
   ghee_json_begin_list(&json, "stages");
   for (uint32_t i = 0; i < spec->n_stages; i++) {

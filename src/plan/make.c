@@ -169,19 +169,26 @@ static void sum_parts(const records *parts, ghee_plan_totals *totals) {
   }
 }
 
-/* A shuffled chunk is held whole while its rows are permuted, twice for a moment; and a worker has several under way. */
+static uint64_t chunks_at_once(const ghee_job_spec *spec, uint32_t interleave) {
+  uint32_t workers = spec->stages[0].workers;
+  return spec->train ? (interleave + workers - 1) / workers + 1 : 2;
+}
+
+/* A shuffled chunk is held whole while its rows are permuted, twice for a moment; and a worker has several under way. So few of its
+ * row groups or few chunks at a time have to do where the buffer is small. */
 static ghee_status fit_window(const ghee_job_spec *spec, ghee_plan_totals *totals, ghee_error *err) {
   const ghee_stage_spec *first = &spec->stages[0];
-  uint64_t at_once = spec->train ? (spec->interleave + first->workers - 1) / first->workers + 1 : 2;
-  uint64_t room = first->buffer_bytes / (at_once + 1);
-  uint64_t window = totals->largest_part_bytes ? room / totals->largest_part_bytes : spec->shuffle_window;
-  if (window == 0)
+  uint64_t largest = totals->largest_part_bytes ? totals->largest_part_bytes : 1, groups = first->buffer_bytes / largest;
+  if (groups < chunks_at_once(spec, 1) + 1)
     return ghee_error_set(err, GHEE_LIMIT, "shuffling needs %llu MiB of `buffer` in each worker of %s (%llu row groups of up to %llu MiB at once), which has %llu MiB: "
-                          "raise buffer, take more workers, a smaller interleave, or smaller row groups",
-                          (unsigned long long)(totals->largest_part_bytes * (at_once + 1) >> 20) + 1, first->name, (unsigned long long)at_once,
-                          (unsigned long long)(totals->largest_part_bytes >> 20) + 1, (unsigned long long)(first->buffer_bytes >> 20));
+                          "raise buffer, or write smaller row groups",
+                          (unsigned long long)(largest * (chunks_at_once(spec, 1) + 1) >> 20) + 1, first->name, (unsigned long long)chunks_at_once(spec, 1) + 1,
+                          (unsigned long long)(largest >> 20) + 1, (unsigned long long)(first->buffer_bytes >> 20));
+  uint64_t room = (groups - 2) * first->workers;
+  if (spec->train && room < totals->interleave) totals->interleave = (uint32_t)room;
+  uint64_t shares = chunks_at_once(spec, totals->interleave) + 1, window = groups / shares;
   totals->shuffle_window = window < spec->shuffle_window ? (uint32_t)window : spec->shuffle_window;
-  totals->reader_bytes = totals->largest_part_bytes * totals->shuffle_window * (at_once + 1);
+  totals->reader_bytes = totals->largest_part_bytes * totals->shuffle_window * shares;
   return GHEE_OK;
 }
 
@@ -269,7 +276,7 @@ static ghee_status write_block(maker *of, const records *parts, const starts *ch
 }
 
 static ghee_status assemble(maker *of, ghee_plan **out, ghee_error *err) {
-  ghee_plan_totals totals = {.files = of->files.count};
+  ghee_plan_totals totals = {.files = of->files.count, .interleave = of->spec->interleave};
   records parts = {0};
   starts chunks = {0};
   ghee_status status = GHEE_OK;

@@ -36,7 +36,7 @@ static bool tables_fit(ghee_plan *plan) {
   const ghee_plan_totals *totals = &header->totals;
   if (!inside(header, header->files_at, totals->files, sizeof(ghee_plan_file)) || !inside(header, header->parts_at, totals->parts, sizeof(ghee_plan_record)) ||
       !inside(header, header->starts_at, totals->chunks + 1, 4) || header->schema_at > header->size_bytes ||
-      header->schema_bytes > header->size_bytes - header->schema_at || !text_at(plan, header->format_at) || totals->chunks >= UINT32_MAX)
+      header->schema_bytes > header->size_bytes - header->schema_at || !text_at(plan, header->format_at) || totals->chunks >= UINT32_MAX || totals->interleave == 0)
     return false;
   plan->files = (const ghee_plan_file *)(plan->data + header->files_at);
   plan->parts = (const ghee_plan_record *)(plan->data + header->parts_at);

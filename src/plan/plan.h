@@ -6,7 +6,7 @@
  * - A chunk is whole parts up to min(32 MiB, total / (4 × the most workers)) of decoded bytes, at least one part. Without
  *   shuffle its parts are neighbours in the order of the files.
  * - With shuffle, epoch e has its own order: the parts are permuted by (seed, e), chunk p takes `window` of them, and
- *   its rows are permuted by (seed, e, p). The window is cut until a chunk's decoded rows fit the reader's budget.
+ *   its rows are permuted by (seed, e, p). I and the window are cut until the decoded rows of a reader's chunks fit its buffer.
  * - Order of batches in a train job: batch (p, s), the s-th of chunk p, goes to rank (p + s) mod world; each rank takes
  *   its batches by rising (p / I, s, p). No count of batches has to be known before, so text files can be planned too. */
 #ifndef GHEE_PLAN_PLAN_H
@@ -24,6 +24,7 @@ typedef struct ghee_plan_totals {
   uint64_t file_bytes, read_bytes, memory_bytes; /* of the files, of the wanted columns, decoded */
   uint64_t chunk_bytes, largest_part_bytes, largest_chunk_bytes; /* decoded */
   uint32_t shuffle_window;         /* after cutting; 0 without shuffle */
+  uint32_t interleave;             /* I of planned order, after cutting */
   uint64_t reader_bytes;           /* what a worker of the first stage needs at most for one part or shuffled chunk */
 } ghee_plan_totals;
 

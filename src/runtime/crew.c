@@ -371,7 +371,7 @@ static ghee_status on_message(ghee_coordinator *of, uint32_t stage, uint32_t wor
 }
 
 ghee_status ghee_crew_on_control(ghee_coordinator *of, const ghee_control_event *event, ghee_error *err) {
-  uint32_t stage, worker;
+  uint32_t stage = 0, worker = 0;
   bool known = find_peer(of, event->peer, &stage, &worker);
   if (event->what == GHEE_CONTROL_CLOSED && known) of->crews[stage].members[worker].peer = 0;
   if (event->what != GHEE_CONTROL_MESSAGE) return GHEE_OK;

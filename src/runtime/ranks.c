@@ -10,6 +10,8 @@
 static ghee_crew *ranks_of(ghee_coordinator *of) { return &of->crews[ghee_last_stage(of)]; }
 static uint32_t world_of(const ghee_coordinator *of) { return of->spec->stages[ghee_last_stage(of)].workers; }
 
+static uint32_t interleave_of(const ghee_coordinator *of) { return ghee_plan_totals_of(of->plan)->interleave; }
+
 /* Reads a checkpoint's place back out of a rank's position (train.c writes it). */
 static ghee_place place_of(const void *position, size_t size) {
   ghee_reader reader = ghee_reader_of(position, size);
@@ -38,7 +40,7 @@ ghee_status ghee_ranks_open(ghee_coordinator *of, ghee_error *err) {
     status = ghee_error_set(err, GHEE_CHANGED, "the stored state is of %u ranks, the job has %u", checkpoint.world, world_of(of));
   if (status == GHEE_OK) {
     take_place(of, &checkpoint);
-    ghee_chunks_rewind(&of->chunks, &of->stored_place, of->spec->interleave);
+    ghee_chunks_rewind(&of->chunks, &of->stored_place, interleave_of(of));
   }
   ghee_ledger_checkpoint_fini(&checkpoint);
   return status;
@@ -60,7 +62,7 @@ uint32_t ghee_ranks_from_seq(const ghee_coordinator *of, const ghee_attempt *att
   for (uint32_t i = 0; i < world_of(of); i++) {
     ghee_place place = of->stored_place, now = ranks->members[i].now.place;
     if (ghee_place_compare(&now, &place) > 0) place = now;
-    uint32_t seq = place.epoch == attempt->epoch && place.window == attempt->chunk / of->spec->interleave ? place.seq : 0;
+    uint32_t seq = place.epoch == attempt->epoch && place.window == attempt->chunk / interleave_of(of) ? place.seq : 0;
     if (seq < least) least = seq;
   }
   return least == UINT32_MAX ? 0 : least;
@@ -204,7 +206,7 @@ ghee_status ghee_ranks_on_message(ghee_coordinator *of, uint32_t rank, ghee_say_
 static void begin_again(ghee_coordinator *of) {
   of->restarting_ranks = false;
   of->incarnation++;
-  ghee_attempt all = {.chunk = UINT32_MAX, .token = ghee_chunks_rewind(&of->chunks, &of->stored_place, of->spec->interleave)};
+  ghee_attempt all = {.chunk = UINT32_MAX, .token = ghee_chunks_rewind(&of->chunks, &of->stored_place, interleave_of(of))};
   ghee_crew_revoke(of, &all);
 }
 

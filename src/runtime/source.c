@@ -4,7 +4,7 @@
  * Design notes
  * - Of all leases the one whose next batch comes first in the job's order is read next: by place in planned order, by token
  *   otherwise. So a batch that is needed early is made early, and a lease that comes late but is needed at once goes first.
- * - What lies ready is bounded by the budget: the estimate of a batch is reserved before it is decoded, the difference to what
+ * - What lies ready is bounded by a few batches and by the budget: the estimate of a batch is reserved before it is decoded, the difference to what
  *   it took is a debt or given back. The host gives the bytes back when it is done with the batch.
  * - A shuffled chunk is read whole, its rows permuted by (seed, epoch, chunk), then cut. */
 #include <pthread.h>
@@ -15,7 +15,10 @@
 #include "base/random.h"
 #include "runtime/worker.h"
 
-enum { SPARE_LEASES = 1 }; /* beyond the one in work, so that there is no gap between two */
+enum {
+  SPARE_LEASES = 1, /* beyond the one in work, so that there is no gap between two */
+  MOST_READY = 4    /* batches: more would only hold memory */
+};
 
 typedef struct lease {
   ghee_attempt attempt;
@@ -78,7 +81,7 @@ static bool planned(const ghee_source_reader *source) { return source->worker->s
 
 static bool before(const ghee_source_reader *source, const lease *a, const lease *b) {
   if (!planned(source)) return a->attempt.token < b->attempt.token;
-  uint32_t interleave = source->worker->spec->interleave;
+  uint32_t interleave = ghee_plan_totals_of(source->worker->plan)->interleave;
   ghee_place at_a = ghee_plan_place(a->attempt.epoch, a->attempt.chunk, a->seq, interleave);
   ghee_place at_b = ghee_plan_place(b->attempt.epoch, b->attempt.chunk, b->seq, interleave);
   return ghee_place_compare(&at_a, &at_b) < 0;
@@ -200,7 +203,7 @@ static lease *choose(ghee_source_reader *source) {
   lease *best = NULL;
   for (;;) {
     if (source->locked.canceled || source->locked.failed) break;
-    for (size_t i = 0; i < source->locked.leases.count; i++) {
+    for (size_t i = 0; i < source->locked.leases.count && source->locked.ready.count < MOST_READY; i++) {
       lease *one = source->locked.leases.items[i];
       if (!best || before(source, one, best)) best = one;
     }
@@ -284,7 +287,7 @@ static void *run(void *user) {
 
 static uint32_t capacity(const ghee_source_reader *source) {
   if (!planned(source)) return 1 + SPARE_LEASES;
-  uint32_t workers = source->worker->of->workers, interleave = source->worker->spec->interleave;
+  uint32_t workers = source->worker->of->workers, interleave = ghee_plan_totals_of(source->worker->plan)->interleave;
   return (interleave + workers - 1) / workers + SPARE_LEASES;
 }
 
@@ -329,6 +332,7 @@ void ghee_source_sweep(ghee_source_reader *source) {
     }
   }
   source->locked.ready.count = kept;
+  pthread_cond_broadcast(&source->locked.changed);
   pthread_mutex_unlock(&source->locked.mutex);
   if (gone) want(source, gone);
 }
@@ -359,6 +363,7 @@ ghee_status ghee_source_next(ghee_source_reader *source, ghee_item *out, ghee_er
   } else if (source->locked.ready.count > 0) {
     *out = source->locked.ready.items[0];
     memmove(source->locked.ready.items, source->locked.ready.items + 1, --source->locked.ready.count * sizeof *out);
+    pthread_cond_broadcast(&source->locked.changed);
   } else {
     status = source->locked.failure.status;
     if (err) *err = source->locked.failure;

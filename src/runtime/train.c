@@ -499,7 +499,8 @@ ghee_status ghee_train_open(ghee_worker *worker, ghee_train **out, const char **
   train->ops = worker->transport;
   pthread_mutex_init(&train->locked.mutex, NULL);
   pthread_cond_init(&train->locked.changed, NULL);
-  ghee_order_init(&train->order, worker->index, worker->of->workers, worker->spec->interleave, (uint32_t)ghee_plan_totals_of(worker->plan)->chunks);
+  const ghee_plan_totals *totals = ghee_plan_totals_of(worker->plan);
+  ghee_order_init(&train->order, worker->index, worker->of->workers, totals->interleave, (uint32_t)totals->chunks);
   train->window_bytes = worker->of->buffer_bytes / worker->spec->stages[worker->stage - 1].workers + 1;
   ghee_stream_options options = {.key = worker->key, .folder = worker->folder, .host = "127.0.0.1", .window_bytes = train->window_bytes};
   ghee_status status = train->ops->receiver_open(&options, &train->receiver, address, err);

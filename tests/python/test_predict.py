@@ -75,6 +75,23 @@ def test_columns_types_and_nulls_survive(tmp_path):
     assert pq.read_table(out).to_pydict() == table.to_pydict()
 
 
+def test_binary_columns_of_fixed_width_are_views(tmp_path):
+    keys = [b"\x00ab\x00", None, b"\xff\x00\x00\x00"]
+    table = pa.table({"key": pa.array(keys, pa.binary(4)), "whole": pa.array([k or b"none" for k in keys], pa.binary(4))})
+    (tmp_path / "in").mkdir()
+    pq.write_table(table, tmp_path / "in" / "keys.parquet")
+
+    def look(batch):
+        assert batch["whole"].dtype == np.dtype("V4") and not batch["whole"].flags.owndata
+        assert batch["whole"].view(np.uint8).reshape(-1, 4)[0].tolist() == [0, 97, 98, 0]
+        assert batch["key"].mask.tolist() == [False, True, False]
+        return batch
+
+    LocalTask(tmp_path / "in", preprocess=look, output=tmp_path / "out").run()
+    (out,) = (tmp_path / "out").glob("*.parquet")
+    assert pq.read_table(out).to_pydict() == table.to_pydict() and pq.read_schema(out).field("key").type == pa.binary(4)
+
+
 def test_tensor_columns_survive_every_hop(ids, tmp_path):
     def stack(batch):
         return {"id": batch["id"], "m": np.stack([np.stack([batch["x"]] * 3, 1)] * 2, 1).astype(np.float32)}

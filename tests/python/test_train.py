@@ -52,6 +52,20 @@ def test_shuffle_differs_by_epoch_and_seed(ids, tmp_path):
     assert not np.array_equal(a["0"], np.sort(a["0"]))
 
 
+def test_shuffle_makes_do_with_the_buffer(ids, tmp_path):
+    """Row groups of 160 kB and a buffer of 500 kB: fewer chunks are mixed than asked for, and nothing is lost."""
+
+    def train(batches, ctx):
+        return np.concatenate([b["id"] for b in batches])
+
+    source = ids(100_000, files=10, group=10_000)
+    task = LocalTask(ghee.Input(source, shuffle=ghee.Shuffle(seed=3)), preprocess=same, train=ghee.Stage(train, form="numpy"), buffer="500KiB")
+    seen = task.run().value
+    assert not np.array_equal(seen, np.sort(seen)) and np.array_equal(np.sort(seen), np.arange(100_000))
+    with pytest.raises(ghee.LimitError, match="raise buffer"):
+        LocalTask(ghee.Input(source, shuffle=ghee.Shuffle(seed=3)), preprocess=same, train=ghee.Stage(train, form="numpy"), buffer="300KiB").run()
+
+
 def test_uneven_rows_give_even_steps(ids, tmp_path):
     def few(batch):
         return {"id": batch["id"][batch["id"] % 97 == 0]}

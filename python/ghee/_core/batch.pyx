@@ -195,8 +195,7 @@ cdef column(Arrays owner, const ArrowSchema *schema, const ArrowArray *array, in
         return texts(array, at, length, kind in "UZ", kind in "zZ", there)
     if kind[0] == "w":
         width = int(kind[2:])
-        raw = PyBytes_FromStringAndSize(<const char *>array.buffers[1] + at * width, length * width) if length else b""
-        return objects([raw[k * width:(k + 1) * width] for k in range(length)], there)
+        return masked(view(owner, array.buffers[1], (at + length) * width, f"V{width}", at * width, length), there)
     if kind[0] == "d":
         parts = [int(p) for p in kind[2:].split(",")]
         width, scale = (parts[2] if len(parts) > 2 else 128) // 8, parts[1]
@@ -408,6 +407,8 @@ def arrow_format(name, values):
         return OF_NUMPY[values.dtype.str[1:]].encode()
     if kind == "b":
         return b"C"
+    if kind == "V" and values.dtype.names is None and values.dtype.itemsize:
+        return f"w:{values.dtype.itemsize}".encode()
     unit = np.datetime_data(values.dtype)[0] if kind in "mM" else None
     if unit in OF_UNIT:
         return (("ts" + OF_UNIT[unit] + ":") if kind == "M" else "tD" + OF_UNIT[unit]).encode()

@@ -8,7 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { ALIGN = 64 };
+enum { ALIGN = 64, AHEAD = 8 };
+#define LEAST_AHEAD ((uint64_t)1 << 20)
 #define LEAST_SEGMENT ((uint64_t)256 << 10)
 #define MOST_SEGMENT ((uint64_t)16 << 20)
 
@@ -31,7 +32,16 @@ void ghee_arena_fini(ghee_arena *arena) {
   ghee_array_fini(&arena->segments);
 }
 
-bool ghee_arena_fits(const ghee_arena *arena, uint64_t size) { return arena->used == 0 || (size <= arena->limit && arena->used <= arena->limit - size); }
+/* Running further ahead than AHEAD messages only holds memory: whoever waits, waits for the first of them. */
+static uint64_t limit_for(const ghee_arena *arena, uint64_t size) {
+  uint64_t ahead = size > LEAST_AHEAD / AHEAD ? size * AHEAD : LEAST_AHEAD;
+  return ahead < arena->limit ? ahead : arena->limit;
+}
+
+bool ghee_arena_fits(const ghee_arena *arena, uint64_t size) {
+  uint64_t limit = limit_for(arena, size);
+  return arena->used == 0 || (size <= limit && arena->used <= limit - size);
+}
 
 static ghee_status make_shared(ghee_arena_segment *segment, ghee_error *err) {
   segment->fd = memfd_create("ghee", MFD_CLOEXEC | MFD_ALLOW_SEALING);

@@ -33,7 +33,7 @@ typedef struct ghee_arena_piece { ghee_arena_segment *segment; uint64_t offset, 
 /** `shared`: memory with descriptors that receivers can map. */
 void ghee_arena_init(ghee_arena *arena, uint64_t limit_bytes, bool shared);
 void ghee_arena_fini(ghee_arena *arena);
-/** A piece fits within the limit (an empty arena takes any). */
+/** A piece fits: within the limit, and within a few pieces of its size. An empty arena takes any. */
 bool ghee_arena_fits(const ghee_arena *arena, uint64_t size);
 /** A piece of at least `size` bytes, whatever the limit. GHEE_NO_MEMORY, GHEE_LIMIT (descriptors). */
 ghee_status ghee_arena_alloc(ghee_arena *arena, uint64_t size, ghee_arena_piece *out, ghee_error *err);

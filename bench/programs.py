@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmarks that are C programs of ours, bench_*: built on demand, run in turn with what they are measured against."""
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import beside
+from figures import Figure
+
+HERE = pathlib.Path(__file__).resolve().parent
+BUILD = HERE.parent / "build" / "release"
+KEPT = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "ghee-bench"  # on a disk, as jobs' folders are
+
+
+def program(name):
+    """The path of a benchmark program, built now if it is not up to date."""
+    if not (BUILD / "build.ninja").exists():
+        raise beside.Missing("nothing is built: make build")
+    for command in (["cmake", "-DGHEE_BENCH=ON", BUILD], ["cmake", "--build", BUILD, "--target", name]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise beside.Missing(f"{name} cannot be built: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
+    return BUILD / name
+
+
+def lines(*command):
+    """What a program prints, a line of JSON each."""
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise beside.Missing(f"{pathlib.Path(str(command[0])).name} ended with {done.returncode}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def control(o):
+    """Durable commits of chunks a second, through the ledger alone."""
+    rounds, path, most = {}, program("bench_control"), 2000 if o.quick else 1_000_000
+    for _ in range(o.repeat):
+        for x in lines(path, KEPT, most):
+            rounds.setdefault((x["chunks"], x["on_their_way"]), []).append(x)
+    last = max(rounds)
+    for key, found in rounds.items():
+        aim = ">= 20000" if key == last else None
+        yield Figure("control", f"ledger alone, {key[0]:,} chunks, {key[1]:,} on their way", statistics.median(x["rate"] for x in found), "chunks/s", aim=aim)
+    yield Figure("control", f"ledger alone, peak memory after {last[0]:,} chunks", statistics.median(x["peak_MiB"] for x in rounds[last]), "MiB", aim="<= 64")
+
+
+PYARROW = """
+import glob, json, sys, time
+import pyarrow.parquet as pq
+rows, start = 0, time.monotonic()
+for path in glob.glob(sys.argv[1] + "/*.parquet"):
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=8192, use_threads=False):
+        rows += len(batch)
+print(json.dumps({"rows": rows, "seconds": time.monotonic() - start}))
+"""
+SETS = {"ratings": (20_000_263, 1_000_003, 20), "rows4k": (262_144, 16_384, 4104)}  # rows, rows when quick, decoded bytes of a row
+
+
+def read(o):
+    """GB of decoded Parquet a second on one thread: as our workers read, beside the crate alone and pyarrow."""
+    path, python = program("bench_read"), beside.VENV / "bin" / "python"
+    for name, (full, quick, width) in SETS.items():
+        rows = quick if o.quick else full
+        folder, seconds = beside.data(name, rows), {}
+        for _ in range(o.repeat):
+            for how, command in {"whole": [path, "whole"], "parquet crate alone": [path, "bare"], "pyarrow": [python, "-c", PYARROW]}.items():
+                (x,) = lines(*command, folder)
+                if x["rows"] != rows:
+                    raise beside.Missing(f"{how} read {x['rows']} rows of {folder}, which has {rows}")
+                seconds.setdefault(how, []).append(x["seconds"])
+        rate = {how: rows * width / 1e9 / statistics.median(s) for how, s in seconds.items()}
+        for peer in list(rate)[1:]:
+            yield Figure("read", f"{name}, one thread", rate["whole"], "GB/s", peer, rate[peer])
