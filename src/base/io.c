@@ -7,6 +7,12 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 
+ghee_status ghee_source_read_many(ghee_source *source, const ghee_range *ranges, size_t n, ghee_error *err) {
+  if (source->ops->read_many) return source->ops->read_many(source, ranges, n, err);
+  for (size_t i = 0; i < n; i++) GHEE_TRY(source->ops->read(source, ranges[i].offset, ranges[i].size_bytes, ranges[i].into, err));
+  return GHEE_OK;
+}
+
 typedef struct memory_source { ghee_source base; const uint8_t *data; char *name; } memory_source;
 typedef struct buffer_sink { ghee_sink base; ghee_buffer *buffer; char *name; } buffer_sink;
 

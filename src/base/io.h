@@ -8,12 +8,21 @@
 
 #include "base/status.h"
 
+/** Some bytes of a source, and where they go. */
+typedef struct ghee_range {
+  uint64_t offset;
+  size_t size_bytes;
+  void *into;
+} ghee_range;
+
 /** An immutable object of known size, read at any place. */
 typedef struct ghee_source ghee_source;
 struct ghee_source_ops {
   /** Fills `into` with exactly `size_bytes` bytes from `offset`; the caller keeps within `size_bytes` of the source.
    *  GHEE_CORRUPT when the object has become shorter.  Thread: any, several at once.  Blocks: yes. */
   ghee_status (*read)(ghee_source *source, uint64_t offset, size_t size_bytes, void *into, ghee_error *err);
+  /** Several reads in one call, side by side where the storage is far away. NULL: one read after the other does as well. */
+  ghee_status (*read_many)(ghee_source *source, const ghee_range *ranges, size_t n, ghee_error *err);
   /** A hint that these bytes come soon.  May be NULL.  Blocks: no. */
   void (*will_read)(ghee_source *source, uint64_t offset, size_t size_bytes);
   void (*close)(ghee_source *source);
@@ -23,6 +32,8 @@ struct ghee_source {
   uint64_t size_bytes;
   const char *name; /* for messages; owned by the backend */
 };
+/** read_many, or read for each range. */
+ghee_status ghee_source_read_many(ghee_source *source, const ghee_range *ranges, size_t n, ghee_error *err);
 
 /** Bytes to be written once, in order. */
 typedef struct ghee_sink ghee_sink;

@@ -74,10 +74,9 @@ static ghee_status publish_names(ghee_object_store *store, const char *staging, 
   return status;
 }
 
-ghee_status ghee_manifest_publish(ghee_object_store *store, const char *staging, const char *uri, ghee_publish_mode mode,
-                                  const ghee_manifest *manifest, ghee_error *err) {
+static ghee_status publish_reserved(ghee_object_store *store, const char *staging, const char *uri, ghee_publish_mode mode, const ghee_manifest *manifest,
+                                    ghee_error *err) {
   static const ghee_manifest none;
-  if (!manifest->job || !*manifest->job) return ghee_error_set(err, GHEE_INVALID, "a manifest without the id of its job cannot be published");
   ghee_manifest present = {0};
   GHEE_TRY(read_present(store, uri, mode == GHEE_PUBLISH_APPEND, &present, err));
   ghee_status status = GHEE_OK;
@@ -85,5 +84,14 @@ ghee_status ghee_manifest_publish(ghee_object_store *store, const char *staging,
     status = write_both(store, staging, mode == GHEE_PUBLISH_APPEND ? &present : &none, manifest, err);
   if (status == GHEE_OK) status = publish_names(store, staging, uri, mode, manifest, err);
   ghee_manifest_fini(&present);
+  return status;
+}
+
+ghee_status ghee_manifest_publish(ghee_object_store *store, const char *staging, const char *uri, ghee_publish_mode mode,
+                                  const ghee_manifest *manifest, ghee_error *err) {
+  if (!manifest->job || !*manifest->job) return ghee_error_set(err, GHEE_INVALID, "a manifest without the id of its job cannot be published");
+  if (store->ops->reserve) GHEE_TRY(store->ops->reserve(store, staging, uri, err));
+  ghee_status status = publish_reserved(store, staging, uri, mode, manifest, err);
+  if (status != GHEE_OK && store->ops->release) (void)store->ops->release(store, staging, uri, NULL);
   return status;
 }

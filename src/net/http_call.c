@@ -28,6 +28,7 @@ void ghee_http_response_fini(ghee_http_response *response) {
 
 bool ghee_http_header(const ghee_http_response *response, const char *name, char *out, size_t out_bytes) {
   size_t length = strlen(name), left;
+  if (response->headers.failed) return false; /* cut short */
   const char *at = (const char *)response->headers.data, *end = at ? at + response->headers.size : at;
   for (; at < end; at += left + 1) {
     left = (size_t)((const char *)memchr(at, '\n', (size_t)(end - at)) - at);

@@ -37,20 +37,23 @@ typedef struct scripted_connection {
   int fd;
 } scripted_connection;
 
-/* Head and body of one request into `text`; false at the end of the connection. */
+/* Head and body of one request into `text`, of a long body the beginning; false at the end of the connection. */
 static inline int scripted_receive(int fd, char *text) {
-  size_t size = 0, want = 0;
+  char more[1 << 14];
+  size_t size = 0, all = 0;
   for (;;) {
-    ssize_t n = recv(fd, text + size, (size_t)SCRIPTED_TEXT - 1 - size, 0);
+    ssize_t n = recv(fd, more, sizeof more, 0);
     if (n <= 0) return 0;
-    size += (size_t)n;
+    size_t kept = SCRIPTED_TEXT - 1 - size < (size_t)n ? SCRIPTED_TEXT - 1 - size : (size_t)n;
+    memcpy(text + size, more, kept);
+    size += kept;
+    all += (size_t)n;
     text[size] = 0;
     char *end = strstr(text, "\r\n\r\n");
     if (!end) continue;
     char *length = strcasestr(text, "\r\ncontent-length:");
     if (strcasestr(text, "\r\ntransfer-encoding: chunked") && !strstr(end, "\r\n0\r\n\r\n")) continue;
-    want = (size_t)(end + 4 - text) + (length && length < end ? strtoul(length + 17, NULL, 10) : 0);
-    if (size >= want) return 1;
+    if (all >= (size_t)(end + 4 - text) + (length && length < end ? strtoul(length + 17, NULL, 10) : 0)) return 1;
   }
 }
 

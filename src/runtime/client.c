@@ -299,13 +299,14 @@ static ghee_status fill_folder(const char *folder, const ghee_job_spec *spec, co
   return status;
 }
 
-/* Before anything is made: an output that is there is refused. */
+/* Before anything is made: an output that is there, or to which nothing could be published, is refused. */
 static ghee_status check_output(const ghee_job_spec *spec, ghee_error *err) {
-  if (!spec->output_uri || spec->mode != GHEE_OUTPUT_ERROR) return GHEE_OK;
+  if (!spec->output_uri) return GHEE_OK;
   ghee_object_store *store;
   bool there = false;
   GHEE_TRY(ghee_object_store_open(spec->output_uri, &store, err));
-  ghee_status status = store->ops->exists(store, spec->output_uri, &there, err);
+  ghee_status status = spec->mode == GHEE_OUTPUT_ERROR ? store->ops->exists(store, spec->output_uri, &there, err) : GHEE_OK;
+  if (status == GHEE_OK && !there && store->ops->check_output) status = store->ops->check_output(store, spec->output_uri, err);
   ghee_object_store_close(store);
   GHEE_TRY(status);
   return there ? ghee_error_set(err, GHEE_EXISTS, "the output %s is there already: name another, or say mode: overwrite or append", spec->output_uri) : GHEE_OK;

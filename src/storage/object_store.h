@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Contract: a store of named, immutable objects. `file:` here; s3: and hdfs: are more backends of it. Every backend passes
- * tests/conformance/object_store. URIs: "file:/abs", "file:rel", a bare path is file:. */
+ * Contract: a store of named, immutable objects; file: and s3: are backends of it. Every backend passes
+ * tests/conformance/object_store. URIs: "file:/abs", "file:rel", a bare path is file:; "s3://BUCKET[;OPTION=VALUE…]/KEY" (s3_config.h). */
 #ifndef GHEE_STORAGE_OBJECT_STORE_H
 #define GHEE_STORAGE_OBJECT_STORE_H
 
@@ -38,7 +38,8 @@ struct ghee_object_store_ops {
    *  A URI that is one object gives that object. GHEE_NOT_FOUND. Memory stays bounded. Blocks: yes. */
   ghee_status (*list)(ghee_object_store *store, const char *uri,
                       ghee_status (*each)(void *user, const ghee_object_info *info, ghee_error *err), void *user, ghee_error *err);
-  /** `version` NULL, or what the object must still be: GHEE_CHANGED. out gives: ops->close. */
+  /** `version` NULL, or what the object must still be: GHEE_CHANGED, which a read of the source says too when the object is replaced or
+   *  removed later and its old bytes are gone. out gives: ops->close. */
   ghee_status (*read)(ghee_object_store *store, const char *uri, const char *version, ghee_source **out, ghee_error *err);
   /** A new object, visible under its name no earlier than finish. Folders are made. */
   ghee_status (*write)(ghee_object_store *store, const char *uri, ghee_sink **out, ghee_error *err);
@@ -48,9 +49,17 @@ struct ghee_object_store_ops {
   ghee_status (*remove_all)(ghee_object_store *store, const char *uri, ghee_error *err);
   /** Something is at or below `uri` (hidden names count too). */
   ghee_status (*exists)(ghee_object_store *store, const char *uri, bool *out, ghee_error *err);
+  /** Called once before a job starts that will publish to `uri`: can it? Bad credentials and stores on which `publish` could not keep its
+   *  promises are refused here, before any work. NULL: every place will do. */
+  ghee_status (*check_output)(ghee_object_store *store, const char *uri, ghee_error *err);
   /** Where a job collects its files until it publishes: near `uri`, hidden from readers, the same for the same `job`. out gives. */
   ghee_status (*staging)(ghee_object_store *store, const char *uri, const char *job, char **out, ghee_error *err);
-  /** Makes the files of the staging folder (`names`, relative) the output at `uri`, all or nothing as far as the store can, and
+  /** Holds `uri` for the publication of `staging` from before its manifest is made (append keeps what the old one lists) until `publish`
+   *  has ended; again for the same staging folder is fine. GHEE_BUSY names who has it. release gives it back if nothing has been published.
+   *  NULL: publications of one place are not kept apart. */
+  ghee_status (*reserve)(ghee_object_store *store, const char *staging, const char *uri, ghee_error *err);
+  ghee_status (*release)(ghee_object_store *store, const char *staging, const char *uri, ghee_error *err);
+  /** Makes the files of the staging folder (`names`, relative) the output at `uri`, all or nothing as far as the store can (docs/object_store.md), and
    *  idempotent: called again after a crash at any point it ends in the same state. GHEE_EXISTS under mode error. */
   ghee_status (*publish)(ghee_object_store *store, const char *staging, const char *uri, ghee_publish_mode mode,
                          const char *const *names, size_t n, ghee_error *err);
@@ -72,5 +81,6 @@ ghee_status ghee_uri_check_name(const char *name, ghee_error *err);
 ghee_status ghee_uri_canonical(const char *uri, char **out, ghee_error *err);
 
 extern const struct ghee_object_store_ops ghee_object_store_file;
+extern const struct ghee_object_store_ops ghee_object_store_s3;
 
 #endif

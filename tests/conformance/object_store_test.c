@@ -13,6 +13,7 @@
 
 #include "base/memory.h"
 #include "storage/object_store.h"
+#include "../services/s3/variables.h"
 
 typedef struct backend {
   const struct ghee_object_store_ops *ops;
@@ -24,7 +25,13 @@ static char *file_root(void) {
   return mkdtemp(name) ? ghee_asprintf("file:%s", name) : NULL;
 }
 
-static const backend backends[] = {{&ghee_object_store_file, file_root}};
+/* On the server that tests/services/s3/up starts (S3_RUN is its folder). */
+static char *s3_root(void) {
+  static int serial;
+  return ghee_asprintf("s3://test/conformance/%d-%d", (int)getpid(), serial++);
+}
+
+static const backend backends[] = {{&ghee_object_store_file, file_root}, {&ghee_object_store_s3, s3_root}};
 enum { BACKENDS = sizeof backends / sizeof *backends };
 
 static ghee_object_store *store;
@@ -220,9 +227,10 @@ static void case_version(void) {
   assert_int_equal(store->ops->list(store, uri("a"), collect, &list, NULL), GHEE_OK);
   assert_int_equal(store->ops->read(store, uri("a"), list.items[0].version, &source, NULL), GHEE_OK);
   put("a", "two"); /* the same size, maybe in the same moment */
-  char text[3];
-  assert_int_equal(source->ops->read(source, 0, 3, text, NULL), GHEE_OK);
-  assert_memory_equal(text, "one", 3);
+  char text[3]; /* the old bytes where the store still has them */
+  ghee_status status = source->ops->read(source, 0, 3, text, &err);
+  if (status == GHEE_OK) assert_memory_equal(text, "one", 3);
+  else if (status != GHEE_CHANGED) fail_msg("%s", err.message);
   source->ops->close(source);
   assert_int_equal(store->ops->read(store, uri("a"), list.items[0].version, &source, &err), GHEE_CHANGED);
   assert_non_null(strstr(err.message, "changed"));
@@ -370,7 +378,8 @@ static void case_no_memory(void) {
     if (sink) sink->ops->close(sink);
     if (status == GHEE_OK) break;
     assert_int_equal(status, GHEE_NO_MEMORY);
-    assert_string_equal(get("b"), "none");
+    /* Nothing, or (where only the store's answer was lost) all of it. */
+    if (strcmp(get("b"), "none") != 0) assert_string_equal(get("b"), "2");
   }
   assert_string_equal(get("b"), "2");
   assert_string_equal(listing(""), "a=1 b=1 ");
@@ -382,6 +391,11 @@ static void (*const cases[])(void) = {
     case_no_memory};
 
 static void test_backend(void **state) {
+  const char *scheme = ((const backend *)*state)->ops->scheme;
+  if (strcmp(scheme, "s3") == 0 && !s3_variables()) {
+    print_message("no S3 server: S3_RUN does not name the folder of a running one\n");
+    skip();
+  }
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     begin(*state);
     cases[i]();
