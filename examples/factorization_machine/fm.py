@@ -55,6 +55,8 @@ def train(batches, ctx):
                 p.data /= ctx.world
         ctx.log(loss=loss.item())
         ctx.checkpoint({"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+    if ctx.rank == 0 and "save" in ctx.params:  # for predict.yaml; a program gets what is returned
+        torch.save(model.state_dict(), ctx.params["save"])
     return model.state_dict()
 
 
@@ -62,7 +64,8 @@ class Predict:
     def __init__(self, ctx):
         torch.set_num_threads(1)
         self.model = FM()
-        self.model.load_state_dict(ctx.params["model"])
+        model = ctx.params["model"]
+        self.model.load_state_dict(torch.load(model) if isinstance(model, str) else model)
 
     @torch.no_grad()
     def __call__(self, batch):
