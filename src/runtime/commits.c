@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "manifest/manifest.h"
 #include "runtime/coordinator.h"
 
@@ -116,7 +117,7 @@ static ghee_status list_file(void *user, const ghee_ledger_file *file, ghee_erro
 
 static ghee_status publish(ghee_coordinator *of, const char *uri, const char *staging, ghee_publish_mode mode, const char *format, bool dead_letters,
                            ghee_error *err) {
-  ghee_manifest manifest = {.job = ghee_strdup(of->id), .format = ghee_strdup(format)};
+  ghee_manifest manifest = {.job = ghee_strdup(of->id), .format = ghee_strdup(format), .created_ms = ghee_clock_wall_ms()};
   listing to = {.manifest = &manifest, .dead_letters = dead_letters};
   ghee_status status = manifest.job && manifest.format ? ghee_ledger_each_file(of->ledger, list_file, &to, err) : ghee_error_no_memory(err, "publishing");
   if (status == GHEE_OK && !(dead_letters && manifest.count == 0)) status = ghee_manifest_publish(of->store, staging, uri, mode, &manifest, err);

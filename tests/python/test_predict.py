@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs with an output: every row comes out once, and what goes wrong says so."""
+import json
 import os
 import pathlib
 import signal
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +34,12 @@ def test_preprocess_alone(ids, tmp_path):
     assert np.array_equal(read_ids(tmp_path / "out"), np.arange(10_003))
     assert np.array_equal(read_ids(tmp_path / "out", "x"), np.arange(10_003).astype(float))
     assert (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def test_manifest_says_when(ids, tmp_path):
+    before = time.time()
+    LocalTask(ids(10), preprocess=double, output=tmp_path / "out").run()
+    assert before <= json.loads((tmp_path / "out" / "_manifest.json").read_text())["created_ms"] / 1000 + 0.001 <= time.time() + 0.001
 
 
 def test_three_stages(ids, tmp_path):
