@@ -62,8 +62,18 @@ static ghee_status read_source(void *ctx, uint64_t offset, size_t size_bytes, ui
   return status == GHEE_CLOSED ? GHEE_IO : status; /* CLOSED is how the rows end: a lost peer must not look like it */
 }
 
+static ghee_status read_ranges(void *ctx, const ghee_columnar_range *ranges, size_t n) {
+  source_link *link = ctx;
+  ghee_range *same = ghee_alloc(n * sizeof *same);
+  if (!same && n > 0) return ghee_error_no_memory(link->err, "reading column chunks");
+  for (size_t i = 0; i < n; i++) same[i] = (ghee_range){ranges[i].offset, ranges[i].size_bytes, ranges[i].into};
+  ghee_status status = ghee_source_read_many(link->source, same, n, link->err);
+  ghee_free(same);
+  return status == GHEE_CLOSED ? GHEE_IO : status;
+}
+
 static ghee_columnar_source columnar_source(source_link *link) {
-  return (ghee_columnar_source){.ctx = link, .size_bytes = link->source->size_bytes, .read = read_source};
+  return (ghee_columnar_source){.ctx = link, .size_bytes = link->source->size_bytes, .read = read_source, .read_many = read_ranges};
 }
 
 static ghee_status take_schema(shim_file *file, const char *name, ghee_error *err) {

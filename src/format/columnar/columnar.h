@@ -21,11 +21,20 @@ typedef enum ghee_columnar_kind {
   GHEE_COLUMNAR_IPC = 3
 } ghee_columnar_kind;
 
-/** Random reads. `read` fills exactly `size_bytes` bytes. Copied by the shim; `ctx` outlives whatever was made with it. */
+/** Some bytes of a file, and where they go. */
+typedef struct ghee_columnar_range {
+  uint64_t offset;
+  size_t size_bytes;
+  uint8_t *into;
+} ghee_columnar_range;
+
+/** Random reads. `read` fills exactly `size_bytes` bytes, `read_many` all of its ranges (the column chunks of a row group). Copied by the
+ *  shim; `ctx` outlives whatever was made with it. */
 typedef struct ghee_columnar_source {
   void *ctx;
   uint64_t size_bytes;
   ghee_status (*read)(void *ctx, uint64_t offset, size_t size_bytes, uint8_t *into);
+  ghee_status (*read_many)(void *ctx, const ghee_columnar_range *ranges, size_t n);
 } ghee_columnar_source;
 
 /** Bytes in order, in pieces of about 1 MiB. */

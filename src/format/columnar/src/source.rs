@@ -11,6 +11,14 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use crate::fail::{fail, Outcome, CORRUPT, NO_MEMORY, OK};
 
+/// `ghee_columnar_range`.
+#[repr(C)]
+pub struct RangeCall {
+    offset: u64,
+    size_bytes: usize,
+    into: *mut u8,
+}
+
 /// `ghee_columnar_source`.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -18,6 +26,7 @@ pub struct SourceCalls {
     ctx: *mut c_void,
     size_bytes: u64,
     read: extern "C" fn(ctx: *mut c_void, offset: u64, size_bytes: usize, into: *mut u8) -> c_int,
+    read_many: extern "C" fn(ctx: *mut c_void, ranges: *const RangeCall, n: usize) -> c_int,
 }
 
 /// Remembers the status of a failed callback, as the crates' errors keep only words.
@@ -48,6 +57,41 @@ impl Source {
 
     /// Appends `len` bytes from `at` to `data`.
     pub fn read_more(&self, at: u64, len: usize, data: &mut Vec<u8>) -> Outcome<()> {
+        self.reserve(at, len, data)?;
+        if len == 0 {
+            return Ok(());
+        }
+        let have = data.len();
+        // read fills all of the reserved bytes when it says OK.
+        unsafe {
+            self.answered((self.calls.read)(self.calls.ctx, at, len, data.as_mut_ptr().add(have)))?;
+            data.set_len(have + len);
+        }
+        Ok(())
+    }
+
+    /// Several ranges (start, end), in one call.
+    pub fn read_many(&self, ranges: &[(u64, u64)]) -> Outcome<Vec<Vec<u8>>> {
+        let mut all = Vec::with_capacity(ranges.len());
+        let mut calls = Vec::with_capacity(ranges.len());
+        for (start, end) in ranges {
+            let (mut data, len) = (Vec::new(), (end - start) as usize);
+            self.reserve(*start, len, &mut data)?;
+            calls.push(RangeCall { offset: *start, size_bytes: len, into: data.as_mut_ptr() });
+            all.push(data);
+        }
+        // As in read_more; the memory of a Vec stays where it is when the Vec moves.
+        unsafe {
+            self.answered((self.calls.read_many)(self.calls.ctx, calls.as_ptr(), calls.len()))?;
+            for (data, call) in all.iter_mut().zip(&calls) {
+                data.set_len(call.size_bytes);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Room for bytes that lie in the file.
+    fn reserve(&self, at: u64, len: usize, data: &mut Vec<u8>) -> Outcome<()> {
         if at.checked_add(len as u64).is_none_or(|end| end > self.size()) {
             let size = self.size();
             return fail(CORRUPT, format!("{len} bytes at {at} lie outside of its {size} bytes: truncated or damaged"));
@@ -55,20 +99,15 @@ impl Source {
         if data.try_reserve_exact(len).is_err() {
             return fail(NO_MEMORY, format!("out of memory for {len} bytes of it"));
         }
-        if len == 0 {
+        Ok(())
+    }
+
+    fn answered(&self, status: c_int) -> Outcome<()> {
+        if status == OK {
             return Ok(());
         }
-        let have = data.len();
-        // read fills all of the reserved bytes when it says OK.
-        unsafe {
-            let status = (self.calls.read)(self.calls.ctx, at, len, data.as_mut_ptr().add(have));
-            if status != OK {
-                self.failed.store(status, Ordering::Relaxed);
-                return fail(status, "");
-            }
-            data.set_len(have + len);
-        }
-        Ok(())
+        self.failed.store(status, Ordering::Relaxed);
+        fail(status, "")
     }
 
     /// The callback's status in place of the words that a crate made of it.
@@ -92,7 +131,7 @@ pub struct Pieces {
     pieces: Vec<(u64, Bytes)>,
 }
 
-/// Ranges with a smaller gap than this are fetched as one.
+/// Ranges with a smaller gap than this are fetched as one, as long as all gaps together are at most 1/16 of what is wanted.
 const GAP_BYTES: u64 = 256 << 10;
 
 impl Pieces {
@@ -102,21 +141,23 @@ impl Pieces {
         Ok(Pieces { source, pieces: vec![(at, tail)] })
     }
 
-    /// Fetches `ranges` (start, length), neighbours together.
+    /// Fetches `ranges` (start, length), neighbours together, all in one call.
     pub fn fetch(source: Arc<Source>, mut ranges: Vec<(u64, u64)>) -> Outcome<Pieces> {
         ranges.sort_unstable();
+        let mut spare = ranges.iter().fold(0u64, |sum, (_, len)| sum.saturating_add(*len)) / 16;
         let mut joined: Vec<(u64, u64)> = Vec::new();
-        for (start, len) in ranges {
+        for (start, len) in ranges.into_iter().filter(|(_, len)| *len > 0) {
             let end = start.saturating_add(len);
             match joined.last_mut() {
-                Some((_, last)) if start <= last.saturating_add(GAP_BYTES) => *last = end.max(*last),
+                Some((_, last)) if start <= last.saturating_add(GAP_BYTES.min(spare)) => {
+                    spare -= start.saturating_sub(*last);
+                    *last = end.max(*last);
+                }
                 _ => joined.push((start, end)),
             }
         }
-        let mut pieces = Vec::with_capacity(joined.len());
-        for (start, end) in joined {
-            pieces.push((start, source.read(start, (end - start) as usize)?.into()));
-        }
+        let read = source.read_many(&joined)?;
+        let pieces = joined.iter().zip(read).map(|((start, _), data)| (*start, data.into())).collect();
         Ok(Pieces { source, pieces })
     }
 

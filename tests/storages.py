@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The storages that jobs of the tests read and write, behind one face: `with STORAGES["s3"]() as at: …`. Tests look into them with clients
+that are not ghee's own.
+
+  at.env               what the environment of a job needs
+  at.uri(name)         the URI of a place
+  at.put(folder, name) copies a local folder there         at.get(name, folder)   and back
+  at.names(name)       everything below, hidden names too  at.left(name)          what is beside: staging folders, claims, unfinished uploads"""
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import xml.etree.ElementTree as xml
+from urllib.parse import quote
+
+SERVICES = pathlib.Path(__file__).resolve().parent / "services"
+
+
+class CannotInstall(Exception):
+    """The server cannot be had on this machine."""
+
+
+class File:
+    env = {}
+
+    def __enter__(self):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="ghee-files-"))
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.root)
+
+    def uri(self, name):
+        return f"file:{self.root / name}"
+
+    def put(self, folder, name):
+        shutil.copytree(folder, self.root / name, dirs_exist_ok=True)
+
+    def get(self, name, folder):
+        shutil.copytree(self.root / name, folder, dirs_exist_ok=True)
+
+    def names(self, name):
+        top = self.root / name
+        return sorted(str(p.relative_to(top)) for p in top.rglob("*") if p.is_file())
+
+    def left(self, name):
+        where = (self.root / name).parent
+        return sorted(p.name for p in where.iterdir() if p.name.startswith(f".{pathlib.Path(name).name}."))
+
+
+class S3:
+    """A server of its own, with an empty bucket. `env` is that of its clients."""
+
+    def __init__(self, parallel=False, folder=None):
+        """folder: of a server that is running already; it stays."""
+        self.folder, self.own = folder or tempfile.mkdtemp(prefix="ghee-s3-"), folder is None
+        self.run_env = {**os.environ, "S3_RUN": self.folder, **({"S3_PARALLEL": "1"} if parallel else {})}
+
+    def up(self):
+        done = subprocess.run([str(SERVICES / "s3" / "up")], env=self.run_env, capture_output=True, text=True)
+        if done.returncode == 77:
+            raise CannotInstall(done.stderr.strip())
+        assert done.returncode == 0, done.stderr
+        self.env = dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+    def kill(self):
+        """At once, as a power cut; `up` brings it back with its data, on the same port."""
+        subprocess.run([str(SERVICES / "s3" / "down"), "-k"], env=self.run_env, check=True)
+
+    def __enter__(self):
+        try:
+            self.up()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.own:
+            subprocess.run([str(SERVICES / "s3" / "down")], env=self.run_env, check=False)
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def curl(self, path, *more):
+        """One signed request."""
+        user = f"{self.env['AWS_ACCESS_KEY_ID']}:{self.env['AWS_SECRET_ACCESS_KEY']}"
+        return subprocess.run(["curl", "-sS", "--fail-with-body", "--user", user, "--aws-sigv4", f"aws:amz:{self.env['AWS_REGION']}:s3",
+                               "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "-H", "Expect:", *more, self.env["AWS_ENDPOINT_URL"] + path],
+                              capture_output=True, text=True, check=True).stdout
+
+    def uri(self, name):
+        return f"s3://test/{name}"
+
+    def put(self, folder, name):
+        for path in sorted(p for p in pathlib.Path(folder).rglob("*") if p.is_file()):
+            self.curl("/test/" + quote(f"{name}/{path.relative_to(folder)}"), "-T", str(path))
+
+    def get(self, name, folder):
+        for file in self.names(name):
+            self.curl("/test/" + quote(f"{name}/{file}"), "--create-dirs", "-o", str(pathlib.Path(folder, file)))
+
+    def _listed(self, query, element):
+        text = self.curl("/test?" + query)
+        assert "<IsTruncated>true" not in text
+        return sorted(e.text for e in xml.fromstring(text).iter() if e.tag.rpartition("}")[2] == element)
+
+    def names(self, name):
+        return [k.removeprefix(name + "/") for k in self._listed(f"list-type=2&prefix={quote(name + '/', safe='')}", "Key")]
+
+    def left(self, name):
+        parent, _, last = name.rpartition("/")
+        beside = (parent + "/" if parent else "") + f".{last}."
+        return self._listed(f"list-type=2&prefix={quote(beside, safe='')}", "Key") + [f"upload of {k}" for k in self.uploads()]
+
+    def uploads(self):
+        """Keys with an upload that nobody has finished."""
+        return self._listed("uploads=", "Key")
+
+
+STORAGES = {"file": File, "s3": S3}
