@@ -29,13 +29,13 @@ cdef optional(const char *text):
 
 cdef snapshot(const ghee_job_progress *p):
     """A progress report as a dict."""
-    stages = [{"name": p.stages[k].name.decode(), "workers": p.stages[k].workers, "alive": p.stages[k].alive, "batches": p.stages[k].batches,
+    stages = [{"name": (<const char *>p.stages[k].name).decode(), "workers": p.stages[k].workers, "alive": p.stages[k].alive, "batches": p.stages[k].batches,
                "rows_in": p.stages[k].rows_in, "rows_out": p.stages[k].rows_out, "busy": p.stages[k].busy, "starved": p.stages[k].starved,
                "blocked": p.stages[k].blocked, "deaths": p.stages[k].deaths} for k in range(p.n_stages)]
     return {"phase": PHASES[p.phase], "seconds": p.seconds, "first_batch_seconds": p.first_batch_seconds, "left_seconds": p.left_seconds,
             "fraction": p.fraction, "rows_in": p.rows_in, "rows_out": p.rows_out, "rows_total": p.rows_total,
             "rows_per_second": p.rows_per_second, "epoch": p.epoch, "epochs": p.epochs, "step": p.step, "rejected": p.rejected,
-            "stages": stages, "verdict": p.verdict.decode("utf-8", "replace")}
+            "stages": stages, "verdict": (<const char *>p.verdict).decode("utf-8", "replace")}
 
 
 cdef class Hooks:
