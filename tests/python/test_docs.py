@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The documents say what the code does: examples run, references are complete, links lead somewhere."""
+import dataclasses
+import inspect
 import json
 import os
 import pathlib
@@ -151,3 +153,20 @@ def test_every_status_is_explained():
 
 def test_versions_agree():
     assert program("--version").stdout.strip() == f"ghee {ghee.__version__}"
+
+
+# ---- docs/protocol.md, docs/python.md ----
+
+def test_every_message_is_described():
+    body = re.search(r"typedef enum ghee_say \{(.*?)\} ghee_say;", (ROOT / "src/runtime/protocol.h").read_text(), re.S)[1]
+    page = re.findall(r"^\| ([A-Z_]+(?:, [A-Z_]+)*) \|", (ROOT / "docs/protocol.md").read_text(), re.M)
+    assert sorted(name for row in page for name in row.split(", ")) == sorted(re.findall(r"GHEE_SAY_(\w+)", body))
+
+
+def test_every_field_of_the_package_is_described():
+    page = dict(re.findall(r"^\| `(\w+)` \| `([a-z_, ]+)`", (ROOT / "docs/python.md").read_text(), re.M))
+    for kind in (ghee.Input, ghee.Shuffle, ghee.Stage, ghee.Output):
+        assert page[kind.__name__].split(", ") == [f.name for f in dataclasses.fields(kind)]
+    call = blocks("docs/python.md", "python")[0].partition("LocalTask(")[2]
+    signature = inspect.signature(ghee.task.LocalTask.__init__).parameters
+    assert re.findall(r"(\w+)(?:=None)?[,)]", call) == [name for name in signature if name != "self"]
