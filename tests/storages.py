@@ -45,8 +45,8 @@ class File:
         return sorted(str(p.relative_to(top)) for p in top.rglob("*") if p.is_file())
 
     def left(self, name):
-        where = (self.root / name).parent
-        return sorted(p.name for p in where.iterdir() if p.name.startswith(f".{pathlib.Path(name).name}."))
+        place = self.root / name
+        return sorted(p.name for p in place.parent.iterdir() if p != place)
 
 
 class S3:
