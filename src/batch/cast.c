@@ -68,11 +68,6 @@ static bool write_number(ghee_kind kind, void *data, int64_t i, const number *n)
   }
 }
 
-static bool is_number(const ghee_column *column) {
-  ghee_kind kind = column->type.kind;
-  return !column->field->dictionary && (ghee_kind_is_int(kind) || kind == GHEE_FLOAT32 || kind == GHEE_FLOAT64);
-}
-
 static ghee_status refuse(const ghee_column *from, const struct ArrowSchema *to, int64_t row, ghee_error *err) {
   ghee_buffer text = {0};
   ghee_buffer_printf(&text, "column %s is ", from->field->name);
@@ -94,13 +89,13 @@ static ghee_status copy_validity(const ghee_column *from, struct ArrowArray *out
   return GHEE_OK;
 }
 
-static ghee_status cast_numbers(const ghee_column *from, const struct ArrowSchema *to, const ghee_type *type, struct ArrowArray *out, ghee_error *err) {
+static ghee_status cast_numbers(const ghee_column *from, const ghee_field *to, struct ArrowArray *out, ghee_error *err) {
   GHEE_TRY(copy_validity(from, out, err));
-  void *data = ghee_array_buffer(out, 1, from->length * type->width_bits / 8);
+  void *data = ghee_array_buffer(out, 1, from->length * to->type.width_bits / 8);
   if (!data) return ghee_error_no_memory(err, "casting a column");
   for (int64_t i = 0; i < from->length; i++) {
     number n = read_number(from->type.kind, from->array->buffers[1], from->start + i);
-    if (!write_number(type->kind, data, i, &n) && ghee_column_valid(from, i)) return refuse(from, to, i, err);
+    if (!write_number(to->type.kind, data, i, &n) && ghee_column_valid(from, i)) return refuse(from, to->arrow, i, err);
   }
   return GHEE_OK;
 }
@@ -128,7 +123,7 @@ static bool same_text_kind(ghee_kind a, ghee_kind b) {
 
 /* Nulls among the indices are nulls among the values. */
 static ghee_status add_nulls(const ghee_column *from, struct ArrowArray *values, ghee_error *err) {
-  if (ghee_column_nulls(from) == 0) return GHEE_OK;
+  if (ghee_column_nulls(from) == 0 || values->n_buffers == 0) return GHEE_OK; /* values of the null type have no bits */
   uint8_t *bits = (uint8_t *)values->buffers[0];
   if (!bits) {
     bits = ghee_array_buffer(values, 0, ghee_bits_bytes(from->length));
@@ -160,33 +155,36 @@ static ghee_status decode(const ghee_column *from, struct ArrowArray *out, ghee_
   return status;
 }
 
-static ghee_status cast_column(const ghee_column *from, const struct ArrowSchema *to, struct ArrowArray *out, ghee_error *err);
+static ghee_status cast_column(const ghee_column *from, const ghee_field *was, const ghee_field *to, struct ArrowArray *out, ghee_error *err);
 
-static ghee_status cast_decoded(const ghee_column *from, const struct ArrowSchema *to, struct ArrowArray *out, ghee_error *err) {
+static ghee_status cast_decoded(const ghee_column *from, const ghee_field *was, const ghee_field *to, struct ArrowArray *out, ghee_error *err) {
   struct ArrowArray values;
   GHEE_TRY(decode(from, &values, err));
-  if (strcmp(from->field->dictionary->format, to->format) == 0) {
+  if (ghee_field_equal(was->dictionary, to)) {
     *out = values;
     return GHEE_OK;
   }
   struct ArrowSchema field = *from->field->dictionary;
   field.name = from->field->name;
   ghee_column column = ghee_column_of(&field, &values, 0, values.length);
-  ghee_status status = cast_column(&column, to, out, err);
+  ghee_status status = cast_column(&column, was->dictionary, to, out, err);
   values.release(&values);
   return status;
 }
 
-static ghee_status cast_column(const ghee_column *from, const struct ArrowSchema *to, struct ArrowArray *out, ghee_error *err) {
-  ghee_type type;
-  GHEE_TRY(ghee_type_parse(to->format, &type, err));
-  if (from->field->dictionary && !to->dictionary) return cast_decoded(from, to, out, err);
-  bool numbers = is_number(from) && !to->dictionary && (ghee_kind_is_int(type.kind) || type.kind == GHEE_FLOAT32 || type.kind == GHEE_FLOAT64);
-  bool texts = !from->field->dictionary && !to->dictionary && same_text_kind(from->type.kind, type.kind);
-  if (!numbers && !texts) return refuse(from, to, -1, err);
+static bool is_number(const ghee_field *field) {
+  ghee_kind kind = field->type.kind;
+  return !field->dictionary && (ghee_kind_is_int(kind) || kind == GHEE_FLOAT32 || kind == GHEE_FLOAT64);
+}
+
+static ghee_status cast_column(const ghee_column *from, const ghee_field *was, const ghee_field *to, struct ArrowArray *out, ghee_error *err) {
+  if (was->dictionary && !to->dictionary) return cast_decoded(from, was, to, out, err);
+  bool numbers = is_number(was) && is_number(to);
+  bool texts = !was->dictionary && !to->dictionary && same_text_kind(was->type.kind, to->type.kind);
+  if (!numbers && !texts) return refuse(from, to->arrow, -1, err);
   struct ArrowArray array;
-  GHEE_TRY(ghee_array_own(from->length, type.n_buffers, 0, &array, err));
-  ghee_status status = numbers ? cast_numbers(from, to, &type, &array, err) : cast_texts(from, &type, &array, err);
+  GHEE_TRY(ghee_array_own(from->length, to->type.n_buffers, 0, &array, err));
+  ghee_status status = numbers ? cast_numbers(from, to, &array, err) : cast_texts(from, &to->type, &array, err);
   if (status == GHEE_OK) *out = array;
   else array.release(&array);
   return status;
@@ -215,10 +213,10 @@ ghee_status ghee_batch_cast(ghee_batch *batch, ghee_schema *schema, ghee_batch *
   GHEE_TRY(ghee_batch_own(schema, batch->array.length, &made, err));
   ghee_status status = GHEE_OK;
   for (int64_t i = 0; i < made.array.n_children && status == GHEE_OK; i++) {
-    const struct ArrowSchema *to = ghee_schema_arrow(schema)->children[i];
-    ghee_column from = ghee_column_at(batch, ghee_schema_find(batch->schema, to->name));
-    const ghee_field *a = &ghee_schema_root(batch->schema)->children[ghee_schema_find(batch->schema, to->name)], *b = &ghee_schema_root(schema)->children[i];
-    status = ghee_field_equal(a, b) ? keep_column(&from, made.array.children[i], err) : cast_column(&from, to, made.array.children[i], err);
+    int64_t at = ghee_schema_find(batch->schema, ghee_schema_arrow(schema)->children[i]->name);
+    const ghee_field *was = &ghee_schema_root(batch->schema)->children[at], *to = &ghee_schema_root(schema)->children[i];
+    ghee_column from = ghee_column_at(batch, at);
+    status = ghee_field_equal(was, to) ? keep_column(&from, made.array.children[i], err) : cast_column(&from, was, to, made.array.children[i], err);
   }
   if (status != GHEE_OK) {
     ghee_batch_release(&made);
