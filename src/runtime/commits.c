@@ -57,6 +57,10 @@ static int judge(const ghee_coordinator *of, uint32_t worker, const ghee_say_sta
   return done == 0 ? 0 : done == said->chunks.count ? 1 : -1;
 }
 
+static ghee_ledger_file file_of(const ghee_say_file *said, bool dead_letter) {
+  return (ghee_ledger_file){.name = said->name, .rows = said->rows, .size_bytes = said->size_bytes, .checksum = said->checksum, .dead_letter = dead_letter};
+}
+
 ghee_status ghee_commits_on_staged(ghee_coordinator *of, uint32_t worker, ghee_say_staged *said, ghee_error *err) {
   uint64_t peer = of->crews[ghee_last_stage(of)].members[worker].peer;
   int verdict = judge(of, worker, said);
@@ -64,8 +68,8 @@ ghee_status ghee_commits_on_staged(ghee_coordinator *of, uint32_t worker, ghee_s
     say_committed(of, peer, said->ticket);
     return GHEE_OK;
   }
-  if (verdict < 0) return ghee_error_set(err, GHEE_INTERNAL, "worker %u staged %s with chunks that are not its own", worker, said->name);
-  ghee_commit commit = {.ticket = ++of->next_ticket, .peer = peer, .worker_ticket = said->ticket, .rows = said->rows, .dead_letter = said->dead_letter};
+  if (verdict < 0) return ghee_error_set(err, GHEE_INTERNAL, "worker %u staged %s with chunks that are not its own", worker, said->output.name);
+  ghee_commit commit = {.ticket = ++of->next_ticket, .peer = peer, .worker_ticket = said->ticket, .rows = said->output.rows, .rejected = said->rejects.rows};
   bool ok = true;
   for (size_t i = 0; i < said->chunks.count && ok; i++) ok = ghee_array_push(&commit.chunks, said->chunks.items[i].chunk);
   if (!ok || !ghee_array_push(&of->commits, commit)) {
@@ -73,10 +77,14 @@ ghee_status ghee_commits_on_staged(ghee_coordinator *of, uint32_t worker, ghee_s
     return ghee_error_no_memory(err, "recording a file");
   }
   for (size_t i = 0; i < said->chunks.count; i++) ghee_chunks_stage(&of->chunks, said->chunks.items[i].epoch, said->chunks.items[i].chunk);
-  ghee_ledger_file file = {.name = said->name, .rows = said->rows, .size_bytes = said->size_bytes, .checksum = said->checksum,
-                           .chunks = commit.chunks.items, .n_chunks = commit.chunks.count, .dead_letter = said->dead_letter};
-  return *said->name ? ghee_ledger_commit_files(of->ledger, &file, 1, commit.ticket, err)
-                     : ghee_ledger_commit_chunks(of->ledger, commit.chunks.items, commit.chunks.count, commit.ticket, err);
+  ghee_ledger_file files[2];
+  size_t n = 0;
+  if (*said->output.name) files[n++] = file_of(&said->output, false);
+  if (*said->rejects.name) files[n++] = file_of(&said->rejects, true);
+  if (n == 0) return ghee_ledger_commit_chunks(of->ledger, commit.chunks.items, commit.chunks.count, commit.ticket, err);
+  files[0].chunks = commit.chunks.items;
+  files[0].n_chunks = commit.chunks.count;
+  return ghee_ledger_commit_files(of->ledger, files, n, commit.ticket, err);
 }
 
 static ghee_status on_recorded(ghee_coordinator *of, uint64_t ticket, const ghee_error *how, ghee_error *err) {
@@ -84,15 +92,14 @@ static ghee_status on_recorded(ghee_coordinator *of, uint64_t ticket, const ghee
     ghee_commit commit = of->commits.items[i];
     if (commit.ticket != ticket) continue;
     of->commits.items[i] = of->commits.items[--of->commits.count];
-    bool twice = how->status == GHEE_EXISTS && commit.dead_letter; /* said again to a new coordinator */
-    if (how->status == GHEE_OK || twice) {
+    if (how->status == GHEE_OK) {
       for (size_t k = 0; k < commit.chunks.count; k++) ghee_chunks_finish(&of->chunks, 0, commit.chunks.items[k]);
-      if (!twice && commit.dead_letter) of->rows_rejected += commit.rows;
-      if (!twice && !commit.dead_letter) of->rows_committed += commit.rows;
+      of->rows_rejected += commit.rejected;
+      of->rows_committed += commit.rows;
       say_committed(of, commit.peer, commit.worker_ticket);
     }
     ghee_array_fini(&commit.chunks);
-    if (how->status == GHEE_OK || twice) return GHEE_OK;
+    if (how->status == GHEE_OK) return GHEE_OK;
     return ghee_error_set(err, how->status, "a file of the output could not be recorded: %s", how->message);
   }
   return GHEE_OK;

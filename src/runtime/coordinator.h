@@ -38,8 +38,7 @@ typedef struct ghee_crew {
 /** A commit that the ledger has not answered yet. */
 typedef struct ghee_commit {
   uint64_t ticket, peer, worker_ticket;
-  uint64_t rows;
-  bool dead_letter;
+  uint64_t rows, rejected;
   GHEE_ARRAY(uint32_t) chunks;
 } ghee_commit;
 

@@ -29,11 +29,11 @@ typedef struct chunk {
 } chunk;
 
 typedef GHEE_ARRAY(ghee_attempt) attempt_list;
-/** A file being written, or staged and not committed yet. One holds rows, one rejected rows, where there are any. */
+/** Chunks and their files, being written, or staged and not committed yet. `output` holds rows, `rejects` refused rows; a name is NULL where
+ *  there are none. */
 typedef struct staged {
-  uint64_t ticket, rows, size_bytes;
-  char *name, *checksum;
-  bool dead_letter;
+  uint64_t ticket;
+  ghee_say_file output, rejects;
   attempt_list chunks;
 } staged;
 
@@ -48,7 +48,7 @@ struct ghee_output {
   /* the writing thread's own */
   ghee_sink *sink;
   ghee_writer *writer;
-  staged file;            /* the current; name NULL: none open */
+  staged now;             /* the current files */
   ghee_buffer rejects;    /* of the chunks in the current file */
   uint64_t rejected;
   uint32_t serial;
@@ -166,8 +166,10 @@ void ghee_output_flush(ghee_output *output) {
 /* ---- files ---- */
 
 static void staged_fini(staged *of) {
-  ghee_free(of->name);
-  ghee_free(of->checksum);
+  ghee_free(of->output.name);
+  ghee_free(of->output.checksum);
+  ghee_free(of->rejects.name);
+  ghee_free(of->rejects.checksum);
   ghee_array_fini(&of->chunks);
   *of = (staged){0};
 }
@@ -192,54 +194,58 @@ static char *new_name(ghee_output *output, const char *stem, const char *suffix)
 
 static ghee_status open_file(ghee_output *output, ghee_schema *schema, ghee_error *err) {
   const ghee_job_spec *spec = output->worker->spec;
-  output->file.name = new_name(output, "part", output->format->suffixes[0]);
-  if (!output->file.name) return ghee_error_no_memory(err, "naming an output file");
-  GHEE_TRY(open_sink(output, output->staging, output->file.name, &output->sink, err));
+  output->now.output.name = new_name(output, "part", output->format->suffixes[0]);
+  if (!output->now.output.name) return ghee_error_no_memory(err, "naming an output file");
+  GHEE_TRY(open_sink(output, output->staging, output->now.output.name, &output->sink, err));
   ghee_write_options options = {.codec = spec->codec, .row_group_rows = spec->row_group_rows, .csv_delimiter = spec->csv_delimiter};
   return output->format->create(output->sink, schema, &options, &output->writer, err);
 }
 
-static ghee_status finish_sink(ghee_sink *sink, staged *file, ghee_error *err) {
+static ghee_status finish_sink(ghee_sink *sink, ghee_say_file *file, ghee_error *err) {
   GHEE_TRY(sink->ops->finish(sink, err));
   file->size_bytes = sink->written_bytes;
   file->checksum = ghee_strdup(ghee_checksum_sink_text(sink));
   return file->checksum ? GHEE_OK : ghee_error_no_memory(err, "closing an output file");
 }
 
-/* STAGED; the borrowed parts of `file` stay its own. */
-static void say_staged(ghee_output *output, const staged *file) {
-  ghee_say_message message = {.what = GHEE_SAY_STAGED,
-                              .staged = {.ticket = file->ticket, .name = file->name ? file->name : "", .checksum = file->checksum ? file->checksum : "",
-                                         .rows = file->rows, .size_bytes = file->size_bytes, .dead_letter = file->dead_letter}};
-  message.staged.chunks.items = file->chunks.items;
-  message.staged.chunks.count = file->chunks.count;
+static ghee_say_file said_of(const ghee_say_file *file) {
+  static char none[] = "";
+  return file->name ? *file : (ghee_say_file){.name = none, .checksum = none};
+}
+
+/* STAGED; it borrows from `of`. */
+static void say_staged(ghee_output *output, const staged *of) {
+  ghee_say_message message = {.what = GHEE_SAY_STAGED, .staged = {.ticket = of->ticket, .output = said_of(&of->output), .rejects = said_of(&of->rejects)}};
+  message.staged.chunks.items = of->chunks.items;
+  message.staged.chunks.count = of->chunks.count;
   (void)ghee_link_say(output->worker->link, &message); /* said again to a new coordinator */
 }
 
-/* Hands a finished file over to the staged ones and says so. Takes `file`. */
-static ghee_status stage(ghee_output *output, staged *file, bool last_of_chunks, ghee_error *err) {
+/* Hands the finished files over to the staged ones and says so. */
+static ghee_status stage(ghee_output *output, ghee_error *err) {
+  staged *now = &output->now;
   pthread_mutex_lock(&output->locked.mutex);
-  file->ticket = ++output->locked.next_ticket;
-  bool kept = ghee_array_push(&output->locked.staged, *file);
-  if (kept && last_of_chunks) output->locked.encoded.count = 0;
+  now->ticket = ++output->locked.next_ticket;
+  bool kept = ghee_array_push(&output->locked.staged, *now);
+  if (kept) output->locked.encoded.count = 0;
   pthread_mutex_unlock(&output->locked.mutex);
   if (!kept) return ghee_error_no_memory(err, "staging an output file");
-  say_staged(output, file);
-  *file = (staged){0};
+  say_staged(output, now);
+  *now = (staged){0};
   return GHEE_OK;
 }
 
-/* The rejected rows of the current file's chunks, as a file of their own, staged before the chunks are. */
-static ghee_status stage_rejects(ghee_output *output, ghee_error *err) {
+/* The rejected rows of the current chunks, as a file of their own. */
+static ghee_status write_rejects(ghee_output *output, ghee_error *err) {
+  ghee_say_file *file = &output->now.rejects;
   if (output->rejects.size == 0) return GHEE_OK;
-  staged file = {.rows = output->rejected, .dead_letter = true, .name = new_name(output, "rejected", ".jsonl")};
+  file->rows = output->rejected;
+  file->name = new_name(output, "rejected", ".jsonl");
   ghee_sink *sink = NULL;
-  ghee_status status = file.name ? open_sink(output, output->dead_staging, file.name, &sink, err) : ghee_error_no_memory(err, "naming a dead-letter file");
+  ghee_status status = file->name ? open_sink(output, output->dead_staging, file->name, &sink, err) : ghee_error_no_memory(err, "naming a dead-letter file");
   if (status == GHEE_OK) status = sink->ops->write(sink, output->rejects.data, output->rejects.size, err);
-  if (status == GHEE_OK) status = finish_sink(sink, &file, err);
+  if (status == GHEE_OK) status = finish_sink(sink, file, err);
   if (sink) sink->ops->close(sink);
-  if (status == GHEE_OK) status = stage(output, &file, false, err);
-  staged_fini(&file);
   ghee_buffer_clear(&output->rejects);
   output->rejected = 0;
   return status;
@@ -250,12 +256,12 @@ static ghee_status finish_file(ghee_output *output, ghee_error *err) {
     GHEE_TRY(output->format->finish(output->writer, err));
     output->format->abandon(output->writer);
     output->writer = NULL;
-    GHEE_TRY(finish_sink(output->sink, &output->file, err));
+    GHEE_TRY(finish_sink(output->sink, &output->now.output, err));
     output->sink->ops->close(output->sink);
     output->sink = NULL;
   }
-  GHEE_TRY(stage_rejects(output, err));
-  return output->file.chunks.count > 0 ? stage(output, &output->file, true, err) : GHEE_OK;
+  GHEE_TRY(write_rejects(output, err));
+  return output->now.chunks.count > 0 ? stage(output, err) : GHEE_OK;
 }
 
 static ghee_status encode(ghee_output *output, chunk *of, ghee_error *err) {
@@ -264,7 +270,7 @@ static ghee_status encode(ghee_output *output, chunk *of, ghee_error *err) {
   while ((status = ghee_spool_pop(&of->spool, &batch, err)) == GHEE_OK) {
     if (!output->writer) status = open_file(output, batch.schema, err);
     if (status == GHEE_OK) status = output->format->write(output->writer, &batch, err);
-    output->file.rows += (uint64_t)ghee_batch_rows(&batch);
+    output->now.output.rows += (uint64_t)ghee_batch_rows(&batch);
     ghee_batch_release(&batch);
     GHEE_TRY(status);
   }
@@ -272,7 +278,7 @@ static ghee_status encode(ghee_output *output, chunk *of, ghee_error *err) {
   ghee_buffer_put(&output->rejects, of->rejects.data, of->rejects.size);
   output->rejected += of->rejected;
   GHEE_TRY(ghee_buffer_check(&output->rejects, "keeping rejected rows", err));
-  if (!ghee_array_push(&output->file.chunks, of->attempt)) return ghee_error_no_memory(err, "encoding a chunk");
+  if (!ghee_array_push(&output->now.chunks, of->attempt)) return ghee_error_no_memory(err, "encoding a chunk");
   pthread_mutex_lock(&output->locked.mutex);
   bool kept = ghee_array_push(&output->locked.encoded, of->attempt);
   drop(output, of);
@@ -280,7 +286,7 @@ static ghee_status encode(ghee_output *output, chunk *of, ghee_error *err) {
   if (!kept) return ghee_error_no_memory(err, "encoding a chunk");
   bool full = output->sink && output->sink->written_bytes >= output->worker->spec->target_file_bytes;
   /* Many chunks without rows must not wait for a file that never fills; STAGED has to fit a message. */
-  return full || output->file.chunks.count >= 2048 ? finish_file(output, err) : GHEE_OK;
+  return full || output->now.chunks.count >= 2048 ? finish_file(output, err) : GHEE_OK;
 }
 
 /* What the writing thread does next: an accepted chunk, else a flush, else it waits. False: canceled. */
@@ -405,7 +411,7 @@ void ghee_output_close(ghee_output *output) {
   ghee_array_fini(&output->locked.chunks);
   ghee_array_fini(&output->locked.staged);
   ghee_array_fini(&output->locked.encoded);
-  staged_fini(&output->file);
+  staged_fini(&output->now);
   ghee_buffer_fini(&output->rejects);
   if (output->store) ghee_object_store_close(output->store);
   ghee_budget_free(output->budget);

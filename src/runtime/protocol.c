@@ -71,6 +71,13 @@ static void attempts(walk *w, ghee_attempt **items, size_t *count, size_t *capac
   for (size_t i = 0; i < *count; i++) attempt(w, &(*items)[i]);
 }
 
+static void file(walk *w, ghee_say_file *value) {
+  text(w, &value->name);
+  text(w, &value->checksum);
+  u64(w, &value->rows);
+  u64(w, &value->size_bytes);
+}
+
 static void visit(walk *w, ghee_say_message *m) {
   switch (m->what) {
     case GHEE_SAY_HELLO:
@@ -97,11 +104,8 @@ static void visit(walk *w, ghee_say_message *m) {
       return;
     case GHEE_SAY_STAGED:
       u64(w, &m->staged.ticket);
-      text(w, &m->staged.name);
-      text(w, &m->staged.checksum);
-      u64(w, &m->staged.rows);
-      u64(w, &m->staged.size_bytes);
-      flag(w, &m->staged.dead_letter);
+      file(w, &m->staged.output);
+      file(w, &m->staged.rejects);
       attempts(w, &m->staged.chunks.items, &m->staged.chunks.count, &m->staged.chunks.capacity);
       return;
     case GHEE_SAY_SCHEMA: case GHEE_SAY_FIXED_SCHEMA:

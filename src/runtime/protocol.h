@@ -56,9 +56,11 @@ typedef struct ghee_say_hello {
 typedef struct ghee_say_passed { ghee_attempt attempt; uint32_t to; uint64_t number; } ghee_say_passed;
 /** COMPLETE: the sink has all of it. */
 typedef struct ghee_say_complete { ghee_attempt attempt; uint64_t rows, rejected; } ghee_say_complete;
-/** STAGED: a durable file of the staging folder (name "" when the chunks gave no rows). `ticket` is the worker's. */
+/** STAGED: chunks whose rows lie in a durable file of the staging folder, and whose refused rows in one of the dead letters' (name "": there
+ *  were none). Recorded together or not at all. `ticket` is the worker's. */
+typedef struct ghee_say_file { char *name; char *checksum; uint64_t rows, size_bytes; } ghee_say_file;
 typedef struct ghee_say_staged {
-  uint64_t ticket; char *name; char *checksum; uint64_t rows, size_bytes; bool dead_letter;
+  uint64_t ticket; ghee_say_file output, rejects;
   struct { ghee_attempt *items; size_t count, capacity; } chunks;
 } ghee_say_staged;
 /** SCHEMA / FIXED_SCHEMA: what the stage gives out. The first to say it wins; everyone is told and casts to it. */

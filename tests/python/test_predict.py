@@ -278,6 +278,31 @@ def test_rejects_stop_or_divert(ids, tmp_path):
     assert len(lines) == 10 and all("ends in 07" in line for line in lines)
 
 
+
+def test_refused_rows_count_once_whatever_dies(ids, tmp_path):
+    """Workers that write many small files die again and again: every row is in the output or in the dead letters, once."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def refuse_tenth(batch, ctx):
+        first = int(batch["id"][0])
+        mark = marks / str(first)
+        if first % 700 == 0 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        tenth = batch["id"] % 10 == 0
+        ctx.reject(np.flatnonzero(tenth), "a tenth")
+        return {"id": batch["id"][~tenth]}
+
+    result = LocalTask(ids(7_000, group=100), ghee.Stage(refuse_tenth, workers=2, batch_size=100), output=ghee.Output(tmp_path / "out", target_file_size=1),
+                       on_reject="divert", dead_letter=tmp_path / "dead").run()
+    assert len(list(marks.iterdir())) >= 5
+    every = np.arange(7_000)
+    assert np.array_equal(read_ids(tmp_path / "out"), every[every % 10 != 0])
+    refused = [json.loads(line) for file in (tmp_path / "dead").glob("*.jsonl") for line in file.read_text().splitlines()]
+    assert sorted((r["file"][-9:-8], r["row"]) for r in refused) == [(str(k), row) for k in range(4) for row in range(0, 1750, 10)]
+    assert result.progress["rejected"] == 700
+
 def test_views_that_are_kept_stay_right(ids, tmp_path):
     kept = []
 
