@@ -4,6 +4,8 @@
  * Design notes
  * - Of all leases the one whose next batch comes first in the job's order is read next: by place in planned order, by token
  *   otherwise. So a batch that is needed early is made early, and a lease that comes late but is needed at once goes first.
+ * - A worker holds few leases: the next is wanted when the function is through with one, not when it has been read. Else the first
+ *   worker would take small chunks that others could work on.
  * - What lies ready is bounded by a few batches and by the budget: the estimate of a batch is reserved before it is decoded, the difference to what
  *   it took is a debt or given back. The host gives the bytes back when it is done with the batch.
  * - A shuffled chunk is read whole, its rows permuted by (seed, epoch, chunk), then cut. */
@@ -223,25 +225,36 @@ static void forget(ghee_source_reader *source, lease *of) { /* mutex held */
     }
 }
 
+/* Of the coordinator that is there now. The end of one of its leases makes room for another; those of one before are made up for at WELCOME. */
+static uint32_t generation(ghee_source_reader *source) {
+  ghee_worker *worker = source->worker;
+  pthread_mutex_lock(&worker->locked.mutex);
+  uint32_t now = worker->locked.generation;
+  pthread_mutex_unlock(&worker->locked.mutex);
+  return now;
+}
+static bool of_generation(const ghee_attempt *attempt, uint32_t now) { return attempt->token >> 32 == now; }
+
 static void want(ghee_source_reader *source, uint32_t n) {
   ghee_say_message message = {.what = GHEE_SAY_WANT, .want = n};
   (void)ghee_link_say(source->worker->link, &message); /* said again at WELCOME */
 }
 
-/* Puts what a step made among the ready, or drops it. True: the lease is over and one more is wanted. */
+/* Puts what a step made among the ready, or drops it. True: a lease was dropped and one more is wanted. */
 static bool deliver(ghee_source_reader *source, lease *of, ghee_item *item) {
-  bool alive = ghee_attempts_alive(&source->worker->attempts, &of->attempt), over = !alive || item->what == GHEE_ITEM_END, known = false;
+  bool alive = ghee_attempts_alive(&source->worker->attempts, &of->attempt), over = !alive || item->what == GHEE_ITEM_END, known = false, kept = false;
   pthread_mutex_lock(&source->locked.mutex);
   source->locked.current = NULL;
   for (size_t i = 0; i < source->locked.leases.count; i++) known |= source->locked.leases.items[i] == of;
   if (over && known) forget(source, of);
   if (alive && known && !source->locked.canceled && ghee_array_push(&source->locked.ready, *item)) {
+    kept = true;
     *item = (ghee_item){0};
     pthread_cond_broadcast(&source->locked.changed);
   }
   pthread_mutex_unlock(&source->locked.mutex);
   if (over || !known) lease_free(of);
-  return over && known;
+  return over && known && !kept;
 }
 
 static void fail(ghee_source_reader *source, const ghee_error *failure) {
@@ -275,10 +288,11 @@ static void *run(void *user) {
     if (bytes < reserved) ghee_budget_release(source->budget, reserved - bytes);
     item.budget_bytes = bytes;
     of->estimate = bytes ? bytes : of->estimate;
-    bool over = deliver(source, of, &item);
+    ghee_attempt attempt = of->attempt;
+    bool dropped = deliver(source, of, &item);
     ghee_budget_release(source->budget, item.budget_bytes); /* 0 when it was delivered */
     ghee_item_fini(&item);
-    if (over) want(source, 1);
+    if (dropped && of_generation(&attempt, generation(source))) want(source, 1);
   }
   return NULL;
 }
@@ -312,13 +326,13 @@ void ghee_source_lease(ghee_source_reader *source, const ghee_say_lease *given) 
 static bool alive(ghee_source_reader *source, const ghee_attempt *attempt) { return ghee_attempts_alive(&source->worker->attempts, attempt); }
 
 void ghee_source_sweep(ghee_source_reader *source) {
-  uint32_t gone = 0;
+  uint32_t gone = 0, now = generation(source);
   pthread_mutex_lock(&source->locked.mutex);
   for (size_t i = source->locked.leases.count; i-- > 0;) {
     lease *of = source->locked.leases.items[i];
     if (alive(source, &of->attempt)) continue;
     forget(source, of);
-    gone++;
+    gone += of_generation(&of->attempt, now);
     if (of != source->locked.current) lease_free(of); /* else the reading thread frees it */
   }
   size_t kept = 0;
@@ -327,6 +341,7 @@ void ghee_source_sweep(ghee_source_reader *source) {
     if (alive(source, &item->attempt)) {
       source->locked.ready.items[kept++] = *item;
     } else {
+      gone += item->what == GHEE_ITEM_END && of_generation(&item->attempt, now);
       ghee_budget_release(source->budget, item->budget_bytes);
       ghee_item_fini(item);
     }
@@ -372,7 +387,10 @@ ghee_status ghee_source_next(ghee_source_reader *source, ghee_item *out, ghee_er
   return status;
 }
 
-void ghee_source_done(ghee_source_reader *source, const ghee_item *item) { ghee_budget_release(source->budget, item->budget_bytes); }
+void ghee_source_done(ghee_source_reader *source, const ghee_item *item) {
+  ghee_budget_release(source->budget, item->budget_bytes);
+  if (item->what == GHEE_ITEM_END && of_generation(&item->attempt, generation(source))) want(source, 1);
+}
 
 void ghee_source_cancel(ghee_source_reader *source) {
   pthread_mutex_lock(&source->locked.mutex);

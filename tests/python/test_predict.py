@@ -260,6 +260,25 @@ def test_more_workers_than_chunks(ids, tmp_path):
     assert np.array_equal(read_ids(tmp_path / "out"), np.arange(10))
 
 
+def test_a_slow_worker_does_not_hold_what_others_could_do(ids, tmp_path):
+    """Worker 0 stays in its first batch until worker 1 has done all chunks but the two that one worker may hold."""
+    os.mkfifo(tmp_path / "done")
+
+    def work(batch, ctx, calls=[]):
+        if len(calls) == 0 and ctx.worker == 0:
+            open(ctx.params["done"]).close()
+        calls.append(batch)
+        if len(calls) == ctx.params["rest"] and ctx.worker == 1:
+            open(ctx.params["done"], "w").close()
+        return {"id": batch["id"]}
+
+    args = {"done": str(tmp_path / "done"), "rest": (8 - 2) * 8}
+    task = LocalTask(ids(64, files=64, group=1), preprocess=ghee.Stage(work, workers=2, timeout=30, args=args), output=tmp_path / "out")
+    assert json.loads(task.explain(json=True))["chunks"] == 8  # of eight batches each
+    task.run()
+    assert np.array_equal(read_ids(tmp_path / "out"), np.arange(64))
+
+
 def test_rejects_stop_or_divert(ids, tmp_path):
     def picky(batch, ctx):
         bad = np.flatnonzero(batch["id"] % 100 == 7)
