@@ -75,6 +75,10 @@ def at_most(value):
     return None if value is None else f"<= {value:.4g}"
 
 
+def at_least(value):
+    return f">= {value:.4g}"
+
+
 def _alone(single):
     """Seconds that the trainer alone needs with its imports: the one plain process without the waiting for its input."""
     if "idle_share" not in single:

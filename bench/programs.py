@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import beside
-from figures import Figure
+from figures import Figure, Lines, at_least
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE.parent / "build" / "release"
@@ -74,3 +74,19 @@ def read(o):
         rate = {how: rows * width / 1e9 / statistics.median(s) for how, s in seconds.items()}
         for peer in list(rate)[1:]:
             yield Figure("read", f"{name}, one thread", rate["whole"], "GB/s", peer, rate[peer])
+
+
+def transfer(o):
+    """GB/s from one process to another: our transports beside bare libzmq and memcpy, then shared memory beside what Python programs use."""
+    ours = {x["case"]: x for x in lines(program("bench_transfer"), "--json", *["--quick"] * o.quick)}
+    for x in (x for x in ours.values() if x["peer"]):  # the others are peers themselves
+        yield Figure("transfer", x["case"], x["value"], x["unit"], x["peer"], x["peer_value"], x["aim"])
+    peers = [p for p in o.peers if p != "ghee"]
+    if not peers and (o.peers or not beside.installed()):
+        return
+    theirs = Lines("transfer", beside.run("b7", peers, quick=o.quick, repeat=o.repeat, settings=o.set))
+    for peer in dict.fromkeys(x["peer"] for x in theirs.lines):
+        for size in ("1 MiB", "16 MiB"):
+            rate = theirs.of(peer, f"GBps_{size.replace(' ', '')}")
+            aim = at_least(10 * rate) if rate and peer in ("dask", "queue") else None
+            yield Figure("transfer", f"shm {size} beside {peer}", ours[f"shm {size}"]["value"], "GB/s", peer, rate, aim)
