@@ -22,8 +22,8 @@ enum { MOST_PEERS = 2048, DRAIN_MS = 5000, FAREWELL_MS = 100, LEAD = 128 /* befo
 typedef struct slot { ghee_sender *sender; ghee_arena_piece piece; } slot;
 typedef struct peer peer;
 
-/* A record that waits to be sent; `of`: with a batch of `size` bytes behind it; `own`: memory of its own. */
-typedef struct item { struct item *next; uint32_t kind; ghee_stream_head head; slot *of; uint64_t size; peer *to; bool own; } item;
+/* A record that waits to be sent; `of`: it stands at `start`, with a batch of `size` bytes behind it; `own`: memory of its own. */
+typedef struct item { struct item *next; uint32_t kind; ghee_stream_head head; slot *of; uint8_t *start; uint64_t size; peer *to; bool own; } item;
 typedef struct list { item *first, **last; } list;
 
 struct peer {
@@ -150,13 +150,11 @@ static void let_go(void *data, void *hint) {
 /* Sends a record; a connection that is over takes everything, its end is told by the monitor. */
 static void transmit(item *one) {
   ghee_zmq_record record = {.kind = one->kind, .head = one->head};
+  zmq_msg_t message;
   if (!one->of) {
     zmq_send(one->to->socket, &record, sizeof record, ZMQ_DONTWAIT);
   } else {
-    zmq_msg_t message;
-    uint8_t *start = one->of->piece.segment->data + one->of->piece.offset + LEAD - sizeof record;
-    memcpy(start, &record, sizeof record);
-    if (zmq_msg_init_data(&message, start, sizeof record + one->size, let_go, one->of) != 0) let_go(NULL, one->of);
+    if (zmq_msg_init_data(&message, one->start, sizeof record + one->size, let_go, one->of) != 0) let_go(NULL, one->of);
     else if (zmq_msg_send(&message, one->to->socket, ZMQ_DONTWAIT) < 0) zmq_msg_close(&message);
   }
   if (one->own) ghee_free(one);
@@ -355,8 +353,14 @@ ghee_status ghee_zmq_send(ghee_sender *sender, uint64_t name, const ghee_stream_
     if (from) ghee_zmq_unreserve(sender, from);
     return ghee_error_no_memory(err, "sending a message");
   }
-  *one = (item){.kind = GHEE_ZMQ_DATA, .head = *head, .size = from ? size_bytes : 0, .of = from ? from->hold : NULL, .own = true};
-  if (from) from->hold = NULL;
+  ghee_zmq_record record = {.kind = GHEE_ZMQ_DATA, .head = *head};
+  *one = (item){.kind = GHEE_ZMQ_DATA, .head = *head, .own = true};
+  if (from) {
+    one->of = from->hold;
+    one->size = size_bytes;
+    one->start = memcpy((uint8_t *)from->data - sizeof record, &record, sizeof record);
+    from->hold = NULL;
+  }
   pthread_mutex_lock(&sender->locked.mutex);
   peer *of = find(sender, name);
   if (of) {
