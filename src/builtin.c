@@ -6,6 +6,7 @@
 __attribute__((constructor)) static void register_backends(void) {
   ghee_object_store_register(&ghee_object_store_file);
   ghee_object_store_register(&ghee_object_store_s3);
+  ghee_object_store_register(&ghee_object_store_hdfs);
   ghee_record_log_register(&ghee_record_log_file);
   ghee_record_log_register(&ghee_record_log_kafka);
 }

@@ -37,6 +37,7 @@ typedef struct ghee_http_request {
   const char *method, *url;
   const char *const *headers;   /* "Name: value"; "Name:" takes out one that libcurl would send */
   size_t n_headers;
+  bool negotiate;               /* SPNEGO, with the Kerberos ticket of the user */
   bool once;                    /* not idempotent: tried again only where nothing can have reached the server */
   uint64_t deadline_ms;         /* 0: that of the client */
 

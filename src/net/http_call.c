@@ -168,6 +168,10 @@ static CURLcode set_all(ghee_http_call *call, const ghee_http_options *options) 
       {CURLOPT_FRESH_CONNECT, call->request.once}, {CURLOPT_LOW_SPEED_LIMIT, 1}, {CURLOPT_LOW_SPEED_TIME, options->stall_s}, {CURLOPT_PATH_AS_IS, 1}};
   CURLcode code = set_method(call);
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !code; i++) code = curl_easy_setopt(easy, numbers[i].option, numbers[i].value);
+  if (call->request.negotiate) {
+    code = code ? code : curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_NEGOTIATE);
+    code = code ? code : curl_easy_setopt(easy, CURLOPT_USERPWD, ":");
+  }
   code = code ? code : curl_easy_setopt(easy, CURLOPT_URL, call->request.url);
   code = code ? code : curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   code = code ? code : curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);

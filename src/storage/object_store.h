@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Contract: a store of named, immutable objects; file: and s3: are backends of it. Every backend passes
- * tests/conformance/object_store. URIs: "file:/abs", "file:rel", a bare path is file:; "s3://BUCKET[;OPTION=VALUE…]/KEY" (s3_config.h). */
+ * Contract: a store of named, immutable objects; file:, s3: and hdfs: are backends of it. Every backend passes
+ * tests/conformance/object_store. URIs: "file:/abs", "file:rel", a bare path is file:; "s3://BUCKET[;OPTION=VALUE…]/KEY" (s3_config.h);
+ * "hdfs://HOST[:PORT][;OPTION=VALUE…]/PATH" (hdfs.h). */
 #ifndef GHEE_STORAGE_OBJECT_STORE_H
 #define GHEE_STORAGE_OBJECT_STORE_H
 
@@ -82,5 +83,6 @@ ghee_status ghee_uri_canonical(const char *uri, char **out, ghee_error *err);
 
 extern const struct ghee_object_store_ops ghee_object_store_file;
 extern const struct ghee_object_store_ops ghee_object_store_s3;
+extern const struct ghee_object_store_ops ghee_object_store_hdfs;
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "base/memory.h"
 #include "storage/object_store.h"
+#include "../services/hdfs/variables.h"
 #include "../services/s3/variables.h"
 
 typedef struct backend {
@@ -31,7 +32,14 @@ static char *s3_root(void) {
   return ghee_asprintf("s3://test/conformance/%d-%d", (int)getpid(), serial++);
 }
 
-static const backend backends[] = {{&ghee_object_store_file, file_root}, {&ghee_object_store_s3, s3_root}};
+/* In the cluster that tests/services/hdfs/up starts. */
+static char *hdfs_root(void) {
+  static int serial;
+  char address[256];
+  return hdfs_address(address) ? ghee_asprintf("%s/conformance/%d-%d", address, (int)getpid(), serial++) : NULL;
+}
+
+static const backend backends[] = {{&ghee_object_store_file, file_root}, {&ghee_object_store_s3, s3_root}, {&ghee_object_store_hdfs, hdfs_root}};
 enum { BACKENDS = sizeof backends / sizeof *backends };
 
 static ghee_object_store *store;
@@ -394,6 +402,11 @@ static void test_backend(void **state) {
   const char *scheme = ((const backend *)*state)->ops->scheme;
   if (strcmp(scheme, "s3") == 0 && !s3_variables()) {
     print_message("no S3 server: S3_RUN does not name the folder of a running one\n");
+    skip();
+  }
+  char address[256];
+  if (strcmp(scheme, "hdfs") == 0 && !hdfs_address(address)) {
+    print_message("no HDFS: HDFS_RUN does not name the folder of a running cluster\n");
     skip();
   }
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
