@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/nth_alloc.h"
 #include "ledger/ledger.h"
 
 static char root[64], path[96];
@@ -405,7 +406,7 @@ done:
 static void test_no_memory(void **state) {
   (void)state;
   bool committed = false;
-  for (long n = 1;; n++) {
+  for (long n = 1;; n = nth_alloc_next(n)) {
     ghee_memory_fail_at(n);
     ghee_status status = use_all((uint32_t)n, &committed);
     ghee_memory_fail_at(0);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nth_alloc.h"
 #include "base/memory.h"
 #include "manifest/checksum.h"
 #include "manifest/manifest.h"
@@ -170,17 +171,17 @@ static void test_truncated_and_flipped(void **state) {
   ghee_manifest_fini(&of);
 }
 
-static ghee_status all_calls(void) {
+static ghee_status all_calls(void *user, ghee_error *err) {
+  (void)user;
   ghee_manifest of = {0}, back = {0};
   ghee_buffer json = {0};
-  ghee_error err = {0};
   ghee_status status;
-  GHEE_GOTO(status, done, ghee_manifest_add(&of, "a", 1, 2, SUM, &err));
-  GHEE_GOTO(status, done, ghee_manifest_add(&of, "b", 1, 2, SUM, &err));
-  GHEE_GOTO(status, done, ghee_manifest_encode(&of, &json, &err));
-  GHEE_GOTO(status, done, ghee_manifest_decode((const char *)json.data, json.size, &back, &err));
+  GHEE_GOTO(status, done, ghee_manifest_add(&of, "a", 1, 2, SUM, err));
+  GHEE_GOTO(status, done, ghee_manifest_add(&of, "b", 1, 2, SUM, err));
+  GHEE_GOTO(status, done, ghee_manifest_encode(&of, &json, err));
+  GHEE_GOTO(status, done, ghee_manifest_decode((const char *)json.data, json.size, &back, err));
 done:
-  assert_int_equal(status, err.status);
+  assert_int_equal(status, err->status);
   ghee_manifest_fini(&of);
   ghee_manifest_fini(&back);
   ghee_buffer_fini(&json);
@@ -189,13 +190,7 @@ done:
 
 static void test_no_memory(void **state) {
   (void)state;
-  for (long n = 1;; n++) {
-    ghee_memory_fail_at(n);
-    ghee_status status = all_calls();
-    ghee_memory_fail_at(0);
-    if (status == GHEE_OK) break;
-    assert_int_equal(status, GHEE_NO_MEMORY);
-  }
+  nth_alloc_each(all_calls, NULL, GHEE_OK);
 }
 
 /* ---- checksums ---- */

@@ -19,6 +19,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/nth_alloc.h"
 #include "manifest/manifest.h"
 
 /* The calls that change folders, caught to die in them. */
@@ -166,7 +167,7 @@ static void test_killed_at_every_call(void **state) {
 static void test_every_allocation_fails_once(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
-    for (long n = 1;; n++) {
+    for (long n = 1;; n = nth_alloc_next(n)) {
       fresh();
       if (scenarios[i].before) publish_new("older", scenarios[i].before, GHEE_PUBLISH_ERROR);
       job mine = job_new("mine", scenarios[i].mine);
@@ -261,6 +262,11 @@ static void test_verify_finds_all(void **state) {
   assert_null(strstr(err.message, "part-j-5"));
 }
 
+static ghee_status verify_out(void *user, ghee_error *err) {
+  (void)user;
+  return ghee_manifest_verify(store, at("out"), NULL, NULL, NULL, err);
+}
+
 static void test_more_findings_than_fit(void **state) {
   (void)state;
   publish_new("j", 400, GHEE_PUBLISH_ERROR);
@@ -273,15 +279,7 @@ static void test_more_findings_than_fit(void **state) {
   int lines = 0;
   for (const char *c = err.message; *c; c++) lines += *c == '\n';
   assert_int_equal(lines - 1 + atoi(more + 5), 200);
-  for (long n = 1;; n++) {
-    ghee_memory_fail_at(n);
-    ghee_status status = ghee_manifest_verify(store, at("out"), NULL, NULL, NULL, NULL);
-    bool reached = ghee_memory_count() >= n;
-    ghee_memory_fail_at(0);
-    assert_int_equal(status, reached ? GHEE_NO_MEMORY : GHEE_CORRUPT);
-    if (!reached) break;
-    if (n > 100) n += n / 10;
-  }
+  nth_alloc_each(verify_out, NULL, GHEE_CORRUPT);
 }
 
 int main(void) {

@@ -80,6 +80,7 @@ static void test_damaged_plans_are_refused(void **state) {
   REFUSED(header->totals.chunks, UINT64_MAX);
   REFUSED(header->totals.chunks, 1000000);
   REFUSED(header->totals.files, 1);
+  REFUSED(header->totals.interleave, 0);
   REFUSED(header->schema_at, UINT64_MAX);
   REFUSED(header->schema_bytes, header->schema_bytes - 1);
   REFUSED(header->format_at, header->size_bytes);

@@ -25,7 +25,7 @@ static inline void sample_plan(uint32_t shuffle, ghee_buffer *block) {
   static const char texts[] = "file:/a.parquet\0version-1\0file:/b.parquet\0version-2\0parquet";
   ghee_plan_header header = {.magic = GHEE_PLAN_MAGIC, .version = GHEE_PLAN_VERSION, .shuffle = shuffle, .seed = 5, .files_at = sizeof header};
   ghee_plan_file files[2];
-  header.totals = (ghee_plan_totals){.files = 2, .parts = 3, .chunks = 2, .rows = -1};
+  header.totals = (ghee_plan_totals){.files = 2, .parts = 3, .chunks = 2, .rows = -1, .interleave = 16};
   header.parts_at = header.files_at + sizeof files;
   header.starts_at = header.parts_at + sizeof parts;
   uint64_t texts_at = header.starts_at + sizeof starts;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/nth_alloc.h"
 #include "storage/object_store.h"
 #include "storage/uri.h"
 
@@ -63,17 +64,18 @@ static void test_canonical_refuses(void **state) {
   }
 }
 
+static ghee_status canonical(void *uri, ghee_error *err) {
+  char *out = NULL;
+  ghee_status status = ghee_uri_canonical(uri, &out, err);
+  assert_int_equal(out != NULL, status == GHEE_OK);
+  ghee_free(out);
+  return status;
+}
+
 static void test_no_memory(void **state) {
   (void)state;
-  static const char *const uris[] = {"/a", "a", "s3://b"};
-  for (size_t i = 0; i < 3; i++) {
-    char *out = NULL;
-    ghee_memory_fail_at(1);
-    ghee_status status = ghee_uri_canonical(uris[i], &out, NULL);
-    ghee_memory_fail_at(0);
-    assert_int_equal(status, GHEE_NO_MEMORY);
-    assert_null(out);
-  }
+  static char *const uris[] = {"/a", "a", "s3://b"};
+  for (size_t i = 0; i < 3; i++) assert_true(nth_alloc_each(canonical, uris[i], GHEE_OK) > 0);
   ghee_memory_fail_at(1);
   assert_null(ghee_uri_join("a", "b"));
   ghee_memory_fail_at(0);

@@ -295,7 +295,7 @@ static ghee_status failing_read(ghee_source *base, uint64_t offset, size_t size,
 
 static const struct ghee_source_ops failing_ops = {.read = failing_read};
 
-static ghee_status read_whole(ghee_source *source, ghee_error *err) {
+static ghee_status read_whole(void *source, ghee_error *err) {
   ghee_read_options how = options();
   ghee_file *file;
   int64_t rows;
@@ -397,14 +397,7 @@ static void memory_that_runs_out_is_an_error(void **state) {
   FOR_EACH_BACKEND {
     ghee_source *source;
     SAMPLE_OK(ghee_source_of_memory(bytes.data, bytes.size, "sample", &source, err));
-    ghee_status status = GHEE_NO_MEMORY;
-    for (long n = 1; status != GHEE_OK; n++) {
-      ghee_memory_fail_at(n);
-      ghee_error err = {0};
-      status = read_whole(source, &err);
-      ghee_memory_fail_at(0);
-      if (status != GHEE_OK) assert_int_equal(status, GHEE_NO_MEMORY);
-    }
+    nth_alloc_each(read_whole, source, GHEE_OK);
     source->ops->close(source);
   }
 }
