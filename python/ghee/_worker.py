@@ -70,7 +70,7 @@ def construct(function, context):
 
 
 def bind(worker, function, context):
-    """What the C side calls with the arrays of one batch."""
+    """What the C side calls with the arrays of one batch: the columns that come out, and those that went in (for what is handed through)."""
     from ghee import forms
 
     function = construct(function, context)
@@ -78,7 +78,9 @@ def bind(worker, function, context):
     extra = (context,) if wants_context(function) else ()
 
     def call(arrays):
-        return close_batch(function(open_batch(arrays), *extra))
+        batch = open_batch(arrays)
+        given = dict(batch) if worker.form == "numpy" else {}
+        return close_batch(function(batch, *extra), arrays), given
 
     return call
 

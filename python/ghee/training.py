@@ -3,9 +3,9 @@
 
 torch is imported only where the stage's batches are torch tensors (`as: torch`, the default of train)."""
 import os
-import sys
 
 from ghee.context import Context
+from ghee.forms import tensors_of
 
 
 class Batch(dict):
@@ -39,22 +39,9 @@ class Batches:
     def _steps(self):
         while (step := self._worker.train_next()) is not None:
             columns, padding = step
-            batch = Batch(columns if self._form == "numpy" else self._tensors(columns))
+            batch = Batch(columns if self._form == "numpy" else tensors_of(columns, pin=self._device.type == "cuda"))
             batch.padding = padding
             yield batch
-
-    def _tensors(self, columns):
-        torch = sys.modules["torch"]
-        pin = self._device.type == "cuda"
-        tensors = {}
-        for name, values in columns.items():
-            if values.dtype.kind in "biuf":
-                tensors[name] = torch.from_numpy(values)
-                if pin:
-                    tensors[name] = tensors[name].pin_memory()
-            else:
-                tensors[name] = values
-        return tensors
 
 
 class TrainContext(Context):

@@ -10,4 +10,5 @@ cdef class Arrays:
 cdef Arrays arrays_take(const ArrowSchema *schema, ArrowArray *array, bint writable)
 cdef to_numpy(Arrays arrays)
 cdef to_capsules(Arrays arrays)
-cdef void from_columns(object columns, ArrowSchema *out_schema, ArrowArray *out) except *
+cdef schema_capsule(Arrays arrays)
+cdef void from_columns(object columns, Arrays source, object given, ArrowSchema *out_schema, ArrowArray *out) except *

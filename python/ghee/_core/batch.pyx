@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # cython: language_level=3
-"""Arrow batches as NumPy arrays and back. Fixed-width columns share memory both ways; the others are converted value by value."""
-import sys
-from decimal import Decimal
+"""Arrow batches as NumPy arrays and back. Fixed-width columns share memory both ways; the others are converted value by value. A column that
+comes back as it was handed out goes on as the Arrow column that it was."""
+from decimal import Context, Decimal
 
 from cpython.buffer cimport PyBUF_WRITABLE
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize, PyBytes_Size
@@ -22,6 +22,8 @@ FIXED = {"c": "i1", "C": "u1", "s": "i2", "S": "u2", "i": "i4", "I": "u4", "l": 
 OF_NUMPY = {np.dtype(v).str[1:]: k for k, v in FIXED.items()}
 UNITS = {"s": "s", "m": "ms", "u": "us", "n": "ns"}
 OF_UNIT = {v: k for k, v in UNITS.items()}
+TIMES = {"tts": "m8[s]", "ttm": "m8[ms]"}  # of 32 bits: copied
+EXACT = Context(prec=100)  # decimals of 256 bits have 76 digits
 
 
 cdef class Memory:
@@ -154,6 +156,8 @@ cdef lists(Arrays owner, const ArrowSchema *schema, const ArrowArray *array, int
         else:
             first, end = (<const int32_t *>array.buffers[1])[offset], (<const int32_t *>array.buffers[1])[offset + length]
         items = column(owner, schema.children[0], array.children[0], first, end - first)
+        if not owner.writable:
+            lock(items)
         for i in range(length):
             if large:
                 start, stop = (<const int64_t *>array.buffers[1])[offset + i], (<const int64_t *>array.buffers[1])[offset + i + 1]
@@ -173,6 +177,7 @@ cdef column(Arrays owner, const ArrowSchema *schema, const ArrowArray *array, in
     """`length` values of a column from `offset` (of the array's own offset)."""
     cdef const char *format = schema.format
     cdef int64_t at = array.offset + offset
+    cdef int width
     kind = format.decode()
     if schema.dictionary != NULL:
         there = validity(array, at, length)
@@ -188,7 +193,7 @@ cdef column(Arrays owner, const ArrowSchema *schema, const ArrowArray *array, in
         dtype = fixed_type(kind)
         size = dtype.itemsize
         values = view(owner, array.buffers[1], (at + length) * size, dtype, at * size, length)
-        return masked(values.astype("M8[D]") if kind == "tdD" else values, there)
+        return masked(values.astype("M8[D]") if kind == "tdD" else values.astype(TIMES[kind]) if kind in TIMES else values, there)
     if kind == "b":
         return masked(bits(array.buffers[1], at, length), there) if length else np.zeros(0, np.bool_)
     if kind in "uUzZ":
@@ -199,7 +204,7 @@ cdef column(Arrays owner, const ArrowSchema *schema, const ArrowArray *array, in
     if kind[0] == "d":
         parts = [int(p) for p in kind[2:].split(",")]
         width, scale = (parts[2] if len(parts) > 2 else 128) // 8, parts[1]
-        return objects([Decimal(v).scaleb(-scale) for v in integers(array, at, length, width)], there)
+        return objects([EXACT.scaleb(Decimal(v), -scale) for v in integers(array, at, length, width)], there)
     if kind.startswith("+w:"):
         n = int(kind[3:])
         items = column(owner, schema.children[0], array.children[0], at * n, length * n)
@@ -241,16 +246,33 @@ def fixed_type(kind):
         return np.dtype(f"M8[{UNITS[kind[2]]}]")
     if kind.startswith("tD"):
         return np.dtype(f"m8[{UNITS[kind[2]]}]")
-    return np.dtype("i4") if kind in ("tdD", "tts", "ttm") else np.dtype("i8")
+    if kind in ("ttu", "ttn"):
+        return np.dtype(f"m8[{UNITS[kind[2]]}]")
+    return np.dtype("i4")
+
+
+cdef lock(values):
+    """Nobody writes into what is shared, or was converted from it."""
+    values.flags.writeable = False
+    if isinstance(values, np.ma.MaskedArray):
+        np.ma.getmaskarray(values).flags.writeable = False
+
+
+cdef is_locked(values):
+    return not values.flags.writeable and not (isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).flags.writeable)
 
 
 cdef to_numpy(Arrays arrays):
-    """Dict of columns. Dates of 32 bits become datetime64[D] by a copy; all else that is fixed-width is a view."""
+    """Dict of columns, read-only unless the batch is the caller's own. Dates and times of 32 bits are copied; all else that is fixed-width is
+    a view."""
     cdef int64_t k
     columns = {}
     for k in range(arrays.schema.n_children):
         columns[arrays.schema.children[k].name.decode()] = column(arrays, arrays.schema.children[k], arrays.array.children[k],
                                                                   arrays.array.offset, arrays.array.length)
+    if not arrays.writable:
+        for values in columns.values():
+            lock(values)
     return columns
 
 
@@ -274,22 +296,28 @@ cdef void borrowed(ArrowSchema *schema) noexcept:
     pass
 
 
-cdef to_capsules(Arrays arrays):
-    """(schema, array) for __arrow_c_array__; the array is moved out, so this works once."""
+cdef schema_capsule(Arrays arrays):
+    """A copy of the schema, for __arrow_c_schema__."""
     cdef ArrowSchema *schema = <ArrowSchema *>calloc(1, sizeof(ArrowSchema))
-    cdef ArrowArray *array = <ArrowArray *>calloc(1, sizeof(ArrowArray))
     cdef ArrowSchema view = arrays.schema
     cdef ghee_error err
-    if schema == NULL or array == NULL:
-        free(schema)
-        free(array)
+    if schema == NULL:
         raise MemoryError()
     view.release = borrowed  # the copy wants to see that it has not been released
-    capsules = PyCapsule_New(schema, "arrow_schema", free_schema), PyCapsule_New(array, "arrow_array", free_array)
+    capsule = PyCapsule_New(schema, "arrow_schema", free_schema)
     check(ghee_schema_copy_arrow(&view, schema, &err), &err)
+    return capsule
+
+
+cdef to_capsules(Arrays arrays):
+    """(schema, array) for __arrow_c_array__; the array is moved out, so this works once."""
+    schema = schema_capsule(arrays)
+    cdef ArrowArray *array = <ArrowArray *>calloc(1, sizeof(ArrowArray))
+    if array == NULL:
+        raise MemoryError()
     array[0] = arrays.array
     arrays.array.release = NULL
-    return capsules
+    return schema, PyCapsule_New(array, "arrow_array", free_array)
 
 
 # ---- Python to Arrow ----
@@ -352,28 +380,75 @@ cdef add_arrow(ghee_builder *builder, bytes name, value):
                                  <ArrowArray *>PyCapsule_GetPointer(array, "arrow_array"), &err), &err)
 
 
-cdef add_objects(ghee_builder *builder, bytes name, values, there):
-    """Object columns: text and bytes here, what is nested or mixed through pyarrow where it is installed."""
+cdef add_objects(ghee_builder *builder, bytes name, values, there, Arrays source):
+    """Object columns: text and bytes here, the rest through pyarrow where it is installed."""
     known = next((v for v in values if v is not None), None)
-    if known is None or isinstance(known, (str, bytes, bytearray, memoryview)):
+    if isinstance(known, (str, bytes, bytearray, memoryview)) or known is None and index_of(source, name) < 0:
         return add_texts(builder, name, values, there)
+    items = list(values) if there is None else [v if ok else None for v, ok in zip(values, there)]
+    from ghee.forms import objects_column
+
+    add_arrow(builder, name, objects_column(name.decode(), items, source))
+
+
+cdef index_of(Arrays source, bytes name):
+    """Number of the batch's column of that name, -1 for none."""
+    if source is not None:
+        for k in range(source.schema.n_children):
+            if source.schema.children[k].name == name:
+                return k
+    return -1
+
+
+cdef bint holds_dicts(const ArrowSchema *schema):
+    """Structs and maps are handed out as dicts, which a function may change."""
+    cdef int64_t k
+    if schema.format[0] == b"+" and schema.format[1] in b"sm":
+        return True
+    for k in range(schema.n_children):
+        if holds_dicts(schema.children[k]):
+            return True
+    return False
+
+
+cdef void drop_shared(ArrowArray *array) noexcept nogil:
+    with gil:
+        Py_DECREF(<object>array.private_data)
+    array.release = NULL
+
+
+cdef add_shared(ghee_builder *builder, bytes name, Arrays source, int64_t k):
+    """Column k of the batch once more, over the same memory."""
+    cdef ArrowSchema schema
+    cdef ArrowArray array = source.array.children[k][0]
+    cdef ghee_error err
+    check(ghee_schema_copy_arrow(source.schema.children[k], &schema, &err), &err)
+    if array.null_count != 0 and array.length != source.array.length:
+        array.null_count = -1
+    array.offset += source.array.offset
+    array.length = source.array.length
+    array.private_data = <void *>source
+    array.release = drop_shared
+    Py_INCREF(source)
+    check(ghee_builder_add_arrow(builder, name, &schema, &array, &err), &err)
+
+
+cdef plain_array(bytes name, value):
+    """What NumPy makes of a column that is not Arrow."""
+    if hasattr(value, "detach") and hasattr(value, "numpy"):
+        value = value.detach().cpu()
+        return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
     try:
-        import pyarrow
-    except ImportError:
-        raise UserError(f"column {name.decode()} holds {type(known).__name__}: install pyarrow to return lists, structs and decimals") from None
-    items = [v.tolist() if isinstance(v, np.ndarray) else v for v in values]
-    if there is not None:
-        items = [v if ok else None for v, ok in zip(items, there)]
-    add_arrow(builder, name, pyarrow.array(items))
+        return np.asarray(value)
+    except ValueError:  # lists of unequal lengths
+        return objects(list(value), None)
 
 
-cdef add_column(ghee_builder *builder, bytes name, value):
+cdef add_column(ghee_builder *builder, bytes name, value, Arrays source):
     cdef ghee_error err
     cdef const uint8_t *valid = NULL
     if hasattr(value, "__arrow_c_array__"):
         return add_arrow(builder, name, value)
-    if hasattr(value, "detach") and hasattr(value, "numpy"):
-        value = value.detach().cpu().numpy()
     there = None
     if isinstance(value, np.ma.MaskedArray):
         there = ~np.ma.getmaskarray(value)
@@ -381,12 +456,12 @@ cdef add_column(ghee_builder *builder, bytes name, value):
         if there.ndim > 1:
             raise UserError(f"column {name.decode()}: a tensor column cannot be masked")
         there = None if there.all() else np.ascontiguousarray(there)
-    values = np.asarray(value)
+    values = plain_array(name, value)
     if values.ndim == 0:
         raise UserError(f"column {name.decode()} is a single {type(value).__name__}: return one value for each row")
     kind, shape = values.dtype.kind, values.shape[1:]
     if kind == "O":
-        return add_objects(builder, name, values, there)
+        return add_objects(builder, name, values, there, source)
     if kind in "US":
         return add_texts(builder, name, values.tolist(), there)
     if kind == "b" and not shape:
@@ -397,11 +472,21 @@ cdef add_column(ghee_builder *builder, bytes name, value):
         return check(ghee_builder_add_bool(builder, name, len(values), <const uint8_t *><size_t>values.ctypes.data, valid, &err), &err)
     if kind == "b":
         values = values.view(np.uint8)
-    values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
-    add_fixed(builder, name, values, arrow_format(name, values), there, shape)
+    if kind in "mM" and not shape:
+        missing = np.isnat(values)
+        if missing.any():
+            there = ~missing if there is None else there & ~missing
+    format = arrow_format(name, values, format_of(source, index_of(source, name)) if not shape else "")
+    values = np.ascontiguousarray(values, fixed_type(format.decode()) if kind in "mM" else values.dtype.newbyteorder("="))
+    add_fixed(builder, name, values, format, there, shape)
 
 
-def arrow_format(name, values):
+cdef format_of(Arrays source, int64_t k):
+    return (<bytes>source.schema.children[k].format).decode() if k >= 0 else ""
+
+
+def arrow_format(name, values, was):
+    """Arrow format of a NumPy type; `was` is the format of the batch's column of that name: its zone and kind are kept."""
     kind = values.dtype.kind
     if kind in "iuf" and values.dtype.str[1:] in OF_NUMPY:
         return OF_NUMPY[values.dtype.str[1:]].encode()
@@ -410,22 +495,30 @@ def arrow_format(name, values):
     if kind == "V" and values.dtype.names is None and values.dtype.itemsize:
         return f"w:{values.dtype.itemsize}".encode()
     unit = np.datetime_data(values.dtype)[0] if kind in "mM" else None
+    if unit == "D" and kind == "M":
+        return b"tdD"
     if unit in OF_UNIT:
-        return (("ts" + OF_UNIT[unit] + ":") if kind == "M" else "tD" + OF_UNIT[unit]).encode()
+        letter = OF_UNIT[unit]
+        if kind == "m":
+            return ("tt" if was == "tt" + letter else "tD").encode() + letter.encode()
+        return was.encode() if was.startswith(f"ts{letter}:") or was == "tdm" and unit == "ms" else f"ts{letter}:".encode()
     raise UserError(f"column {name.decode()} has NumPy type {values.dtype}, which has no column type: convert it "
                     "(dates: astype('M8[s]'), complex numbers: two columns)")
 
 
-cdef void from_columns(object columns, ArrowSchema *out_schema, ArrowArray *out) except *:
-    """A mapping of columns as one struct array."""
+cdef void from_columns(object columns, Arrays source, object given, ArrowSchema *out_schema, ArrowArray *out) except *:
+    """A mapping of columns as one struct array. `source` is the batch that the function got, and `given` what its columns were handed out as."""
     cdef ghee_builder *builder = NULL
     cdef ghee_error err
+    handed = {id(values): k for k, values in enumerate(given.values())}
     check(ghee_builder_new(&builder, &err), &err)
     try:
         for name, value in columns.items():
-            if isinstance(value, np.ndarray) and value.dtype.kind == "M" and np.datetime_data(value.dtype)[0] == "D":
-                value = value.astype("M8[s]")
-            add_column(builder, str(name).encode(), value)
+            k = handed.get(id(value), -1)
+            if k >= 0 and is_locked(value) and not holds_dicts(source.schema.children[k]):
+                add_shared(builder, str(name).encode(), source, k)
+            else:
+                add_column(builder, str(name).encode(), value, source)
         check(ghee_builder_finish(builder, out_schema, out, &err), &err)
     finally:
         ghee_builder_free(builder)

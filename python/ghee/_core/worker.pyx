@@ -7,7 +7,7 @@ import weakref
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport strlen
 
-from ghee._core.batch cimport Arrays, arrays_take, from_columns, to_capsules, to_numpy
+from ghee._core.batch cimport Arrays, arrays_take, from_columns, schema_capsule, to_capsules, to_numpy
 from ghee._core.c cimport *
 from ghee.errors import raise_status
 
@@ -28,7 +28,8 @@ cdef text(const char *value):
 cdef class Worker:
     """One worker process, or the fork server of a stage.
 
-    convert_in(Arrays) -> what the function gets; convert_out(result) -> mapping of columns; both are set by ghee._worker."""
+    function(Arrays) -> (mapping of columns or None, columns as they went in), train_function(path), describe(exception) -> (status, text)
+    are set by ghee._worker."""
     cdef ghee_worker *c
     cdef public object function, train_function, describe
     cdef object last  # weak reference to the last batch
@@ -173,9 +174,9 @@ cdef ghee_status call(void *user, ghee_worker *worker, ghee_worker_batch *batch,
             ghee_worker_copy_inputs(worker)
         arrays = arrays_take(batch.schema, batch.array, False)
         host.last = weakref.ref(arrays)
-        columns = host.function(arrays)
+        columns, given = host.function(arrays)
         if columns is not None:
-            from_columns(columns, out_schema, out)
+            from_columns(columns, arrays, given, out_schema, out)
         return 0
     except BaseException:
         return failed(host, err)
@@ -198,3 +199,8 @@ def columns_of(Arrays arrays):
 def capsules_of(Arrays arrays):
     """A batch as Arrow capsules; it is moved out."""
     return to_capsules(arrays)
+
+
+def schema_of(Arrays arrays):
+    """The schema of a batch as an Arrow capsule."""
+    return schema_capsule(arrays)
