@@ -131,6 +131,17 @@ def _of_frame(frame, arrays):
     return columns
 
 
+def _of_values(values, was):
+    """Python values as an Arrow array. pyarrow takes integers for int64 and times for microseconds; what was more before, and still is, stays."""
+    import pyarrow
+
+    if was == pyarrow.uint64() and all(v is None or v.__class__ is int and v >= 0 for v in values):
+        return pyarrow.array(values, was)
+    if was is not None and pyarrow.types.is_timestamp(was) and was.unit == "ns" and all(v is None or hasattr(v, "nanosecond") for v in values):
+        return pyarrow.array(values, was)
+    return pyarrow.array(values)
+
+
 def _of_rows(rows, arrays):
     import pyarrow
 
@@ -142,9 +153,8 @@ def _of_rows(rows, arrays):
     columns, fields = {}, pyarrow.schema(_Exported(arrays))
     for name in rows[0]:
         values, at = [row[name] for row in rows], fields.get_field_index(name)
-        wide = at >= 0 and fields.field(at).type == pyarrow.uint64() and all(v is None or v.__class__ is int and v >= 0 for v in values)
-        try:  # Python's integers are int64, unless they were uint64 and still fit
-            columns[name] = _like(name, pyarrow.array(values, pyarrow.uint64() if wide else None), arrays)
+        try:
+            columns[name] = _like(name, _of_values(values, fields.field(at).type if at >= 0 else None), arrays)
         except (pyarrow.ArrowException, OverflowError) as e:
             raise UserError(f"column {name} cannot be a column: {e}") from None
     return columns
