@@ -77,6 +77,11 @@ static ghee_status read_fd(void *ctx, uint64_t offset, size_t size_bytes, uint8_
   return pread(*(int *)ctx, into, size_bytes, (off_t)offset) == (ssize_t)size_bytes ? GHEE_OK : GHEE_IO;
 }
 
+static ghee_status read_fd_ranges(void *ctx, const ghee_columnar_range *ranges, size_t n) {
+  for (size_t i = 0; i < n; i++) GHEE_TRY(read_fd(ctx, ranges[i].offset, ranges[i].size_bytes, ranges[i].into));
+  return GHEE_OK;
+}
+
 typedef struct bare { const ghee_columnar_file *file; const ghee_columnar_source *source; tally *to; } bare;
 
 static ghee_status read_part(void *user, const ghee_columnar_part *part) {
@@ -102,7 +107,7 @@ static void read_bare(const char *path, tally *to) {
     ghee_error_set_errno(&err, errno, "cannot open %s", path);
     fail(&err);
   }
-  ghee_columnar_source source = {.ctx = &fd, .size_bytes = (uint64_t)info.st_size, .read = read_fd};
+  ghee_columnar_source source = {.ctx = &fd, .size_bytes = (uint64_t)info.st_size, .read = read_fd, .read_many = read_fd_ranges};
   ghee_columnar_read_options options = {.batch_rows = BATCH_ROWS, .csv_delimiter = ','};
   ghee_columnar_file *file;
   if (ghee_columnar_open(GHEE_COLUMNAR_PARQUET, &source, &options, &file, &err) != GHEE_OK) fail(&err);
