@@ -22,11 +22,18 @@ ghee_status ghee_s3_key(const ghee_s3_store *store, const char *uri, char **out,
 
 char *ghee_s3_uri(const ghee_s3_store *store, const char *key) { return ghee_asprintf("%s%s", store->head, key); }
 
+/* Where the key's slash stands: not one of those of an endpoint. */
+static size_t authority_of(const char *at) {
+  size_t n = strcspn(at, "/");
+  while (n > 0 && at[n] && at[n - 1] == ':' && at[n + 1] == '/') n += 2 + strcspn(at + n + 2, "/");
+  return n;
+}
+
 static ghee_status read_uri(ghee_s3_store *store, const char *uri, ghee_error *err) {
   const char *at = strncmp(uri, "s3://", 5) == 0 ? uri + 5 : NULL;
-  size_t authority = at ? strcspn(at, "/") : 0, bucket = at ? strcspn(at, "/;") : 0;
+  size_t authority = at ? authority_of(at) : 0, bucket = at ? strcspn(at, "/;") : 0;
   if (bucket == 0 || strcspn(at, "@:%?#[] ") < bucket)
-    return ghee_error_set(err, GHEE_INVALID, "%s names no bucket: write s3://BUCKET/KEY, with options as s3://BUCKET;endpoint=http%%3A%%2F%%2FHOST%%3APORT/KEY", uri);
+    return ghee_error_set(err, GHEE_INVALID, "%s names no bucket: write s3://BUCKET/KEY, with options as s3://BUCKET;endpoint=http://HOST:PORT/KEY", uri);
   store->bucket = ghee_strndup(at, bucket);
   store->head = ghee_asprintf("s3://%.*s/", (int)authority, at);
   char *options = ghee_strndup(at + bucket + (bucket < authority), authority - bucket - (bucket < authority));

@@ -63,7 +63,7 @@ static ghee_status sign(const ghee_s3_store *store, ghee_s3_request *of, const c
   size_t at[MOST_HEADERS], n = 0;
   const char *given[MOST_HEADERS];
   if (tls && of->body_bytes > 0) strcpy(hash, "UNSIGNED-PAYLOAD");
-  else ghee_s3_hash(of->body, of->body_bytes, hash);
+  else GHEE_TRY(ghee_s3_hash(of->body, of->body_bytes, hash, err));
   ghee_s3_date(now_s, date);
   add_line(of, at, &n, "host", host);
   add_line(of, at, &n, "x-amz-content-sha256", hash);

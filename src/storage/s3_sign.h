@@ -21,7 +21,7 @@ typedef struct ghee_s3_signing {
 /** Appends the value of the Authorization header. */
 ghee_status ghee_s3_sign(const ghee_s3_signing *of, ghee_buffer *out, ghee_error *err);
 /** SHA-256 in lower-case hex digits. */
-void ghee_s3_hash(const void *data, size_t size_bytes, char out[GHEE_S3_HASH_SIZE]);
+ghee_status ghee_s3_hash(const void *data, size_t size_bytes, char out[GHEE_S3_HASH_SIZE], ghee_error *err);
 /** "20130524T000000Z" */
 void ghee_s3_date(int64_t wall_s, char out[GHEE_S3_DATE_SIZE]);
 

@@ -42,7 +42,7 @@ static void test_put(void **state) {
   (void)state;
   char hash[GHEE_S3_HASH_SIZE];
   ghee_s3_signing of = base;
-  ghee_s3_hash("Welcome to Amazon S3.", 21, hash);
+  assert_int_equal(ghee_s3_hash("Welcome to Amazon S3.", 21, hash, NULL), GHEE_OK);
   assert_string_equal(hash, WELCOME);
   of.method = "PUT";
   of.path = "/test%24file.text";
