@@ -40,6 +40,10 @@ def last_tenth(user, ts):
     return late
 
 
+def test_it_is_short():
+    assert sum(bool(line.strip()) for line in (EXAMPLE / "fm.py").read_text().splitlines()) <= 80
+
+
 def test_real_ratings(tmp_path, monkeypatch):
     """MovieLens 100K: trained on the first 90 % of each user, the last 10 % are predicted far better than by the mean."""
     if not (DATA / "ml-100k/u.data").exists():
