@@ -2,6 +2,7 @@
  * Batches to frames: a walk that measures, and the same walk that writes. */
 #include <string.h>
 
+#include "base/copy.h"
 #include "batch/column.h"
 #include "batch/frame.h"
 #include "batch/frame_layout.h"
@@ -64,7 +65,7 @@ static void write_offsets(const ghee_column *column, void *into) {
     for (int64_t i = 0; i <= column->length; i++) ((int64_t *)into)[i] = from[i] - from[0];
   } else {
     const int32_t *from = (const int32_t *)column->array->buffers[1] + column->start;
-    if (from[0] == 0) memcpy(into, from, (size_t)(column->length + 1) * 4);
+    if (from[0] == 0) ghee_copy_out(into, from, (size_t)(column->length + 1) * 4);
     else for (int64_t i = 0; i <= column->length; i++) ((int32_t *)into)[i] = from[i] - from[0];
   }
 }
@@ -73,9 +74,9 @@ static void write_buffer(const ghee_column *column, int i, uint64_t size, void *
   const uint8_t *from = column->array->buffers[i];
   ghee_kind kind = column->type.kind;
   if (i == 0 || kind == GHEE_BOOL) ghee_bits_copy(from, column->start, column->length, into);
-  else if (ghee_kind_is_text(kind) && i == 2) memcpy(into, from + ghee_column_offset(column, 0), size);
+  else if (ghee_kind_is_text(kind) && i == 2) ghee_copy_out(into, from + ghee_column_offset(column, 0), size);
   else if (ghee_kind_is_text(kind) || ghee_kind_is_list(kind)) write_offsets(column, into);
-  else memcpy(into, from + column->start * column->type.width_bits / 8, size);
+  else ghee_copy_out(into, from + column->start * column->type.width_bits / 8, size);
 }
 
 static void write_column(const ghee_column *column, cursor *to) {

@@ -19,6 +19,7 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "base/copy.h"
 #include "transport/stream/arena.h"
 #include "transport/stream/zmq_wire.h"
 
@@ -315,7 +316,9 @@ static bool place(ghee_receiver *receiver, held *one, zmq_msg_t *content) {
   one->copied = ghee_arena_alloc(&receiver->locked.copies, one->message.size_bytes, &one->piece, NULL) == GHEE_OK;
   pthread_mutex_unlock(&receiver->locked.mutex);
   if (!one->copied) return false;
-  one->message.data = memcpy(one->piece.segment->data + one->piece.offset, data, one->message.size_bytes);
+  uint8_t *to = one->piece.segment->data + one->piece.offset;
+  ghee_copy_out(to, data, one->message.size_bytes);
+  one->message.data = to;
   return true;
 }
 
