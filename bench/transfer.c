@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Batches from one process to another: GB/s and CPU-seconds per GB of shm, zmq without and with CURVE, beside a bare libzmq program over TCP
- * (PUSH and PULL, without and with CURVE) and memcpy. The producer copies each message into place, the consumer adds up all of its
- * bytes. Everything in turn, five times; medians. Usage: bench_transfer [--json] [--quick] */
+ * (PUSH and PULL, without and with CURVE) and memcpy. The producer copies each message into place (ours as frames are written, by
+ * base/copy.h), the consumer adds up all of its bytes. Everything in turn, five times; medians.
+ * Usage: bench_transfer [--json] [--quick] */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <zmq.h>
 
 #include "base/clock.h"
+#include "base/copy.h"
 #include "base/memory.h"
 #include "transport/stream/stream.h"
 
@@ -101,7 +103,7 @@ static void produce(const way *how, const load *of, pipes with) {
     ghee_stream_head head = {.kind = 1, .seq = (uint32_t)i};
     ghee_slot slot;
     need(how->ops->reserve(sender, of->bytes, false, &slot, &err), &err, how->name);
-    memcpy(slot.data, of->source, of->bytes);
+    ghee_copy_out(slot.data, of->source, of->bytes);
     need(how->ops->send(sender, 1, &head, &slot, of->bytes, &err), &err, how->name);
   }
   how->ops->sender_close(sender, true);
