@@ -6,13 +6,15 @@ that are not ghee's own.
   at.uri(name)         the URI of a place
   at.put(folder, name) copies a local folder there         at.get(name, folder)   and back
   at.names(name)       everything below, hidden names too  at.left(name)          what is beside: staging folders, claims, unfinished uploads"""
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
 import xml.etree.ElementTree as xml
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
+from urllib.request import Request, urlopen
 
 SERVICES = pathlib.Path(__file__).resolve().parent / "services"
 
@@ -117,4 +119,76 @@ class S3:
         return self._listed("uploads=", "Key")
 
 
-STORAGES = {"file": File, "s3": S3}
+class Hdfs:
+    """A cluster of its own, with two DataNodes."""
+
+    env = {}
+
+    def __init__(self, folder=None):
+        """folder: of a cluster that is running already; it stays."""
+        self.folder, self.own = folder or tempfile.mkdtemp(prefix="ghee-hdfs-"), folder is None
+        self.run_env = {**os.environ, "HDFS_RUN": self.folder}
+
+    def up(self):
+        """Also brings back what was killed."""
+        done = subprocess.run([str(SERVICES / "hdfs" / "up")], env=self.run_env, capture_output=True, text=True)
+        if done.returncode == 77:
+            raise CannotInstall(done.stderr.strip())
+        assert done.returncode == 0, done.stderr
+        self.address = done.stdout.strip()
+
+    def kill(self, *daemons):
+        """nn, dn1, dn2: at once."""
+        subprocess.run([str(SERVICES / "hdfs" / "down"), "-k", *daemons], env=self.run_env, check=True)
+
+    def __enter__(self):
+        try:
+            self.up()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.own:
+            subprocess.run([str(SERVICES / "hdfs" / "down")], env=self.run_env, check=False)
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ask(self, method, path, op, user="root", data=None, **parameters):
+        """One call of WebHDFS; of those in two steps, both."""
+        query = urlencode({"op": op, "user.name": user, **parameters})
+        url = f"{self.address.replace('hdfs:', 'http:', 1)}/webhdfs/v1{quote(path)}?{query}"
+        if data is not None:
+            with urlopen(Request(url + "&noredirect=true", method=method)) as answer:
+                url = json.load(answer)["Location"]
+        with urlopen(Request(url, data, method=method)) as answer:
+            return answer.read()
+
+    def uri(self, name):
+        return f"{self.address}/test/{name}"
+
+    def put(self, folder, name):
+        for path in sorted(p for p in pathlib.Path(folder).rglob("*") if p.is_file()):
+            self.ask("PUT", f"/test/{name}/{path.relative_to(folder)}", "CREATE", data=path.read_bytes())
+
+    def get(self, name, folder):
+        for file in self.names(name):
+            path = pathlib.Path(folder, file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.ask("GET", f"/test/{name}/{file}", "OPEN"))
+
+    def _listed(self, folder):
+        return [(e["pathSuffix"], e["type"]) for e in json.loads(self.ask("GET", folder, "LISTSTATUS"))["FileStatuses"]["FileStatus"]]
+
+    def names(self, name, below=""):
+        found = []
+        for entry, kind in self._listed(f"/test/{name}/{below}".rstrip("/")):
+            found += self.names(name, f"{below}{entry}/") if kind == "DIRECTORY" else [below + entry]
+        return sorted(found)
+
+    def left(self, name):
+        parent, _, last = f"/test/{name}".rpartition("/")
+        return sorted(entry for entry, _ in self._listed(parent) if entry != last)
+
+
+STORAGES = {"file": File, "s3": S3, "hdfs": Hdfs}

@@ -74,6 +74,16 @@ class Notebook(Silent):
         self.handle.update({"text/plain": words(100)}, raw=True)
 
 
+class Told(Silent):
+    """A function of the caller's gets each report."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def progress(self, report, text):
+        self.function(report)
+
+
 def _in_notebook():
     shell = sys.modules.get("IPython")
     shell = shell and shell.get_ipython()
@@ -84,6 +94,8 @@ def of(progress):
     """The display for `run(progress=…)`: None shows it where somebody watches."""
     if progress is False:
         return Silent()
+    if callable(progress):
+        return Told(progress)
     if _in_notebook():
         return Notebook()
     if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":

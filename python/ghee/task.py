@@ -169,7 +169,8 @@ class LocalTask(_Task):
     """
 
     def run(self, progress=None, limit=None):
-        """Runs to the end. progress: True, False, or None for "if somebody watches". limit: stop reading after about so many rows.
+        """Runs to the end. progress: True, False, None for "if somebody watches", or a function that gets each report (a dict, about five
+        times a second). limit: stop reading after about so many rows.
 
         Raises what went wrong as a `ghee.GheeError`; on Ctrl-C stops all workers and raises KeyboardInterrupt. A named job that
         failed or was stopped goes on with `resume()`."""

@@ -75,9 +75,8 @@ ghee_status ghee_hdfs_delete(ghee_hdfs_store *store, const char *what, const cha
 ghee_status ghee_hdfs_make_folders(ghee_hdfs_store *store, const char *what, const char *path, ghee_error *err);
 /** GHEE_EXISTS unless `replace`, GHEE_NOT_FOUND. Done once, also where the first answer is lost. */
 ghee_status ghee_hdfs_rename(ghee_hdfs_store *store, const char *what, const char *from, const char *to, bool replace, ghee_error *err);
-/** A small file that must not be there yet: GHEE_EXISTS. And its text (cut at `size`). */
-ghee_status ghee_hdfs_create(ghee_hdfs_store *store, const char *what, const char *path, const char *text, ghee_error *err);
-ghee_status ghee_hdfs_read_small(ghee_hdfs_store *store, const char *what, const char *path, char *out, size_t size, ghee_error *err);
+/** A small file that must not be there yet, whole at once: GHEE_EXISTS. */
+ghee_status ghee_hdfs_create(ghee_hdfs_store *store, const char *uri, const char *text, ghee_error *err);
 
 /** Gives back what the job of a staging folder has claimed; GHEE_OK for any other path. */
 ghee_status ghee_hdfs_release_staging(ghee_hdfs_store *store, const char *path, ghee_error *err);

@@ -16,7 +16,7 @@
 #include "net/url.h"
 #include "storage/hdfs.h"
 
-enum { PATIENCE_MS = 60000, FIRST_PATIENCE_MS = 5000, NAME_SIZE = 128, SAID_SIZE = 1024 };
+enum { PATIENCE_MS = 60000, FIRST_PATIENCE_MS = 15000, NAME_SIZE = 128, SAID_SIZE = 1024 };
 
 /* ---- answers ---- */
 
@@ -33,6 +33,7 @@ static const meaning meanings[] = {
     {"NSQuotaExceededException", GHEE_NO_SPACE, false, ""},
     {"DSQuotaExceededException", GHEE_NO_SPACE, false, ""},
     {"QuotaExceededException", GHEE_NO_SPACE, false, ""},
+    {"QuotaByStorageTypeExceededException", GHEE_NO_SPACE, false, ""},
     {"InvalidPathException", GHEE_INVALID, false, ""},
     {"IllegalArgumentException", GHEE_INVALID, false, ""},
     {"UnsupportedOperationException", GHEE_UNSUPPORTED, false, ""},
@@ -96,18 +97,18 @@ static void put_url(const ghee_hdfs_store *store, unsigned namenode, const char 
   else if (!store->options.negotiate) ghee_url_add_query(out, "user.name", store->options.user);
 }
 
+static void learn(ghee_hdfs_store *store) {
+  pthread_mutex_lock(&store->locked.mutex);
+  store->locked.known = true;
+  pthread_mutex_unlock(&store->locked.mutex);
+}
+
 static unsigned active(ghee_hdfs_store *store, bool *known) {
   pthread_mutex_lock(&store->locked.mutex);
   unsigned now = store->locked.active;
   *known = store->locked.known;
   pthread_mutex_unlock(&store->locked.mutex);
   return now;
-}
-
-static void learn(ghee_hdfs_store *store) {
-  pthread_mutex_lock(&store->locked.mutex);
-  store->locked.known = true;
-  pthread_mutex_unlock(&store->locked.mutex);
 }
 
 static void next_namenode(ghee_hdfs_store *store, unsigned after) {
@@ -137,7 +138,8 @@ static ghee_status ask_once(ghee_hdfs_store *store, unsigned namenode, const cha
   if (status == GHEE_OK) {
     status = ghee_http_do(store->names, &request, &response, &why);
     *passing = status == GHEE_IO || status == GHEE_TIMEOUT;
-    if (status != GHEE_OK) ghee_error_prefix(&why, "%s", what);
+    if (status == GHEE_OK) learn(store);
+    else ghee_error_prefix(&why, "%s", what);
   }
   if (status == GHEE_OK) status = judge(what, &request, &response, passing, &why);
   if (status == GHEE_OK) status = read_json(what, &response.body, out, &why);
@@ -159,7 +161,6 @@ static ghee_status ask(ghee_hdfs_store *store, const char *what, const char *met
     next_namenode(store, namenode);
     if (try % store->n_namenodes == 0) ghee_hdfs_pause(store, 1 + try / store->n_namenodes);
   }
-  learn(store);
   if (out) *out = json;
   else json_decref(json);
   return GHEE_OK;

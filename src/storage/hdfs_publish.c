@@ -48,36 +48,41 @@ ghee_status ghee_hdfs_store_staging(ghee_object_store *base, const char *uri, co
   return *out ? GHEE_OK : ghee_error_no_memory(err, "naming a staging folder");
 }
 
-static char *claim_path(const char *target) {
-  const char *name = ghee_hdfs_name(target);
-  return ghee_asprintf("%.*s.%s.ghee-claim", (int)(name - target), target, name);
-}
-
-typedef struct claim { char *target, *path, *what; } claim;
+typedef struct claim { char *target, *uri; } claim;
 
 static ghee_status claim_init(claim *of, ghee_hdfs_store *store, const char *uri, ghee_error *err) {
   *of = (claim){0};
   GHEE_TRY(target_of(store, uri, &of->target, err));
-  of->path = claim_path(of->target);
-  of->what = ghee_asprintf("cannot claim %s", uri);
-  return of->path && of->what ? GHEE_OK : ghee_error_no_memory(err, "publishing");
+  const char *name = ghee_hdfs_name(of->target);
+  of->uri = ghee_asprintf("%s%.*s.%s.ghee-claim", store->head, (int)(name - of->target), of->target, name);
+  return of->uri ? GHEE_OK : ghee_error_no_memory(err, "publishing");
 }
 
 static void claim_fini(claim *of) {
   ghee_free(of->target);
-  ghee_free(of->path);
-  ghee_free(of->what);
+  ghee_free(of->uri);
 }
 
-/* What the claim says, where making it failed: of an answer that was lost it may be ours. */
+/* The staging folder that the claim names. */
+static ghee_status claim_read(const claim *of, ghee_hdfs_store *store, char text[CLAIM_SIZE], ghee_error *err) {
+  ghee_source *source;
+  GHEE_TRY(ghee_hdfs_store_read(&store->base, of->uri, NULL, &source, err));
+  size_t size = source->size_bytes < CLAIM_SIZE ? (size_t)source->size_bytes : CLAIM_SIZE - 1;
+  ghee_status status = source->ops->read(source, 0, size, text, err);
+  text[size] = 0;
+  source->ops->close(source);
+  return status == GHEE_CHANGED ? ghee_error_set(err, GHEE_NOT_FOUND, "%s is gone", of->uri) : status;
+}
+
+/* What the claim says that is there: it may be ours. */
 static ghee_status look_at_holder(const claim *of, ghee_hdfs_store *store, const char *staging, const char *uri, ghee_error *err) {
   char text[CLAIM_SIZE];
   ghee_error why;
-  ghee_status status = ghee_hdfs_read_small(store, of->what, of->path, text, sizeof text, &why);
+  ghee_status status = claim_read(of, store, text, &why);
   if (status == GHEE_OK && strcmp(text, staging) == 0) return GHEE_OK;
   if (status == GHEE_NOT_FOUND) return ghee_error_set(err, GHEE_BUSY, "another job has published to %s in this moment: run this one again", uri);
   if (status != GHEE_OK) return ghee_error_set(err, status, "%s", why.message);
-  return ghee_error_set(err, GHEE_BUSY, "another job publishes to %s, from %s: wait for it; if it is dead, cancel it, or remove %s%s", uri, text, store->head, of->path);
+  return ghee_error_set(err, GHEE_BUSY, "another job publishes to %s, from %s: wait for it; if it is dead, cancel it, or remove %s", uri, text, of->uri);
 }
 
 ghee_status ghee_hdfs_store_reserve(ghee_object_store *base, const char *staging, const char *uri, ghee_error *err) {
@@ -85,8 +90,8 @@ ghee_status ghee_hdfs_store_reserve(ghee_object_store *base, const char *staging
   claim of;
   ghee_error why;
   ghee_status status = claim_init(&of, store, uri, &why);
-  if (status == GHEE_OK) status = ghee_hdfs_create(store, of.what, of.path, staging, &why);
-  if (status == GHEE_EXISTS || status == GHEE_IO || status == GHEE_BUSY) status = look_at_holder(&of, store, staging, uri, &why);
+  if (status == GHEE_OK) status = ghee_hdfs_create(store, of.uri, staging, &why);
+  if (status == GHEE_EXISTS) status = look_at_holder(&of, store, staging, uri, &why);
   claim_fini(&of);
   return status == GHEE_OK ? GHEE_OK : ghee_error_set(err, status, "%s", why.message);
 }
@@ -97,8 +102,8 @@ ghee_status ghee_hdfs_store_release(ghee_object_store *base, const char *staging
   claim of;
   ghee_error why;
   ghee_status status = claim_init(&of, store, uri, &why);
-  if (status == GHEE_OK) status = ghee_hdfs_read_small(store, of.what, of.path, text, sizeof text, &why);
-  if (status == GHEE_OK && strcmp(text, staging) == 0) status = ghee_hdfs_delete(store, of.what, of.path, false, &why);
+  if (status == GHEE_OK) status = claim_read(&of, store, text, &why);
+  if (status == GHEE_OK && strcmp(text, staging) == 0) status = store->base.ops->remove(&store->base, of.uri, &why);
   claim_fini(&of);
   return status == GHEE_OK || status == GHEE_NOT_FOUND ? GHEE_OK : ghee_error_set(err, status, "%s", why.message);
 }

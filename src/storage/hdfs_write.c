@@ -30,7 +30,7 @@ typedef struct hdfs_sink {
   ghee_http_request request;
   ghee_http_call *call;
   ghee_status failed;            /* of an earlier call */
-  bool finished;
+  bool finished, keep;           /* keep: what has the name already stays */
 } hdfs_sink;
 
 /* ---- one request ---- */
@@ -166,7 +166,7 @@ static ghee_status put_in_place(hdfs_sink *of, ghee_error *err) {
   if (found.size_bytes != of->base.written_bytes)
     return ghee_error_set(err, GHEE_CORRUPT, "%s: HDFS has %llu bytes of it, of %llu that were written", of->what, (unsigned long long)found.size_bytes,
                           (unsigned long long)of->base.written_bytes);
-  return ghee_hdfs_rename(of->store, of->what, of->temporary, of->path, true, err);
+  return ghee_hdfs_rename(of->store, of->what, of->temporary, of->path, !of->keep, err);
 }
 
 static ghee_status sink_finish(ghee_sink *sink, ghee_error *err) {
@@ -235,30 +235,12 @@ ghee_status ghee_hdfs_store_write(ghee_object_store *base, const char *uri, ghee
 
 /* ---- small files of our own ---- */
 
-static ghee_status transfer(ghee_hdfs_store *store, const char *what, ghee_http_request *request, ghee_http_response *response, ghee_error *err) {
-  ghee_status status = ghee_http_do(store->data, request, response, err);
-  return status == GHEE_OK ? ghee_hdfs_judge(what, request, response, err) : status;
-}
-
-ghee_status ghee_hdfs_create(ghee_hdfs_store *store, const char *what, const char *path, const char *text, ghee_error *err) {
-  char *location;
-  ghee_http_response response = {0};
-  GHEE_TRY(ghee_hdfs_locate(store, what, "PUT", path, (const char *const[]){"op", "CREATE", "overwrite", "false", NULL}, &location, err));
-  ghee_http_request request = {.method = "PUT", .url = location, .body = text, .body_bytes = strlen(text), .once = true};
-  ghee_status status = transfer(store, what, &request, &response, err);
-  ghee_http_response_fini(&response);
-  ghee_free(location);
-  return status;
-}
-
-ghee_status ghee_hdfs_read_small(ghee_hdfs_store *store, const char *what, const char *path, char *out, size_t size, ghee_error *err) {
-  char *location;
-  ghee_http_response response = {0};
-  GHEE_TRY(ghee_hdfs_locate(store, what, "GET", path, (const char *const[]){"op", "OPEN", NULL}, &location, err));
-  ghee_http_request request = {.method = "GET", .url = location};
-  ghee_status status = transfer(store, what, &request, &response, err);
-  if (status == GHEE_OK) snprintf(out, size, "%s", ghee_buffer_text(&response.body));
-  ghee_http_response_fini(&response);
-  ghee_free(location);
+ghee_status ghee_hdfs_create(ghee_hdfs_store *store, const char *uri, const char *text, ghee_error *err) {
+  ghee_sink *sink;
+  GHEE_TRY(ghee_hdfs_store_write(&store->base, uri, &sink, err));
+  ((hdfs_sink *)sink)->keep = true;
+  ghee_status status = sink->ops->write(sink, text, strlen(text), err);
+  if (status == GHEE_OK) status = sink->ops->finish(sink, err);
+  sink->ops->close(sink);
   return status;
 }

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs over a real HDFS whose daemons die while they run."""
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import ghee
+from conftest import read_ids
+from ghee.task import LocalTask
+from storages import CannotInstall, Hdfs
+
+ROWS = 120_000
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    try:
+        with Hdfs() as at:
+            folder = tmp_path_factory.mktemp("input")
+            for k in range(8):
+                ids = np.arange(k * ROWS // 8, (k + 1) * ROWS // 8)
+                pq.write_table(pa.table({"id": ids, "x": np.random.default_rng(k).random(len(ids))}), folder / f"part-{k}.parquet", row_group_size=2_000)
+            at.put(folder, "in")
+            yield at
+    except CannotInstall as e:
+        pytest.skip(str(e))
+
+
+@pytest.fixture
+def at(cluster):
+    cluster.up()  # whatever an earlier test has killed
+    return cluster
+
+
+class Killer:
+    """Kills daemons once the job has some of its rows; and brings them back."""
+
+    def __init__(self, at, *daemons, back=False):
+        self.at, self.daemons, self.back, self.struck = at, daemons, back, False
+
+    def __call__(self, progress):
+        if self.struck or progress["rows_in"] < ROWS // 10:
+            return
+        self.struck = True
+        self.at.kill(*self.daemons)
+        if self.back:
+            self.at.up()
+
+
+def same(batch):
+    time.sleep(0.01)  # stands for work, so that there is time to strike
+    return batch
+
+
+def run(at, name, killer, tmp_path, **more):
+    LocalTask(at.uri("in"), preprocess=ghee.Stage(same, workers=2, batch_size=500), output=ghee.Output(at.uri(name), **more)).run(progress=killer)
+    assert killer.struck
+    at.get(name, tmp_path)
+    assert np.array_equal(read_ids(tmp_path), np.arange(ROWS))
+    assert not [n for n in at.left(name) if n.startswith(f".{name}.")]
+
+
+@pytest.mark.parametrize("datanode", ["dn1", "dn2"])
+def test_a_datanode_dies(at, tmp_path, datanode):
+    run(at, f"out-{datanode}", Killer(at, datanode), tmp_path)
+
+
+def test_the_namenode_is_started_again(at, tmp_path):
+    run(at, "out-nn", Killer(at, "nn", back=True), tmp_path, target_file_size="256KiB")
+
+
+def test_a_file_that_is_replaced_is_noticed(at, tmp_path):
+    def replace(progress):
+        if progress["rows_in"] >= ROWS // 10:
+            at.ask("PUT", "/test/changing/part-7.parquet", "CREATE", data=b"something else", overwrite="true")
+
+    for name in at.names("in"):
+        at.ask("PUT", f"/test/changing/{name}", "CREATE", data=at.ask("GET", f"/test/in/{name}", "OPEN"))
+    with pytest.raises(ghee.ChangedError, match="part-7.parquet has changed"):
+        LocalTask(at.uri("changing"), preprocess=ghee.Stage(same, batch_size=500), output=at.uri("never")).run(progress=replace)
+
+
+def test_who_may_not_is_told(at):
+    at.ask("PUT", "/test/closed", "MKDIRS", permission="700")
+    with pytest.raises(ghee.DeniedError, match="HADOOP_USER_NAME"):
+        LocalTask(at.uri("in").replace("/test/", ";user=stranger/test/"), preprocess=same, output=at.uri("closed/out").replace("/test/", ";user=stranger/test/")).run()
+
+
+def test_a_quota_that_is_exceeded(at):
+    at.ask("PUT", "/test/small", "MKDIRS")
+    at.ask("PUT", "/test/small", "SETQUOTA", namespacequota="9223372036854775807", storagespacequota="100000")
+    with pytest.raises(ghee.NoSpaceError, match="[Qq]uota"):
+        LocalTask(at.uri("in"), preprocess=same, output=at.uri("small/out")).run()
+    assert at.left("small/none") == []
