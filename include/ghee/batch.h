@@ -39,6 +39,9 @@ GHEE_API ghee_status ghee_builder_begin_text(ghee_builder *builder, const char *
 GHEE_API ghee_status ghee_builder_append_text(ghee_builder *builder, const void *data, size_t size_bytes, ghee_error *err);
 GHEE_API ghee_status ghee_builder_append_null(ghee_builder *builder, ghee_error *err);
 GHEE_API ghee_status ghee_builder_end_text(ghee_builder *builder, ghee_error *err);
+/** A column of lists: row i has the items from offsets[i] to offsets[i + 1] (rows + 1 offsets, copied). Takes both items, also on failure. */
+GHEE_API ghee_status ghee_builder_add_list(ghee_builder *builder, const char *name, int64_t rows, const int32_t *offsets,
+                                           struct ArrowSchema *item_schema, struct ArrowArray *items, ghee_error *err);
 /** Any Arrow column (from a capsule). Takes both, also on failure. */
 GHEE_API ghee_status ghee_builder_add_arrow(ghee_builder *builder, const char *name, struct ArrowSchema *schema,
                                             struct ArrowArray *array, ghee_error *err);

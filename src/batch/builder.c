@@ -80,6 +80,7 @@ static void release_item(struct ArrowArray *array) { array->release = NULL; }
 static void release_foreign(struct ArrowArray *array) {
   foreign *of = array->private_data;
   array->release = NULL;
+  if (of->item.release) of->item.release(&of->item);
   if (of->release) of->release(of->owner);
   for (int i = 0; i < 3; i++) ghee_free_aligned(of->own[i]);
   ghee_free(of);
@@ -220,6 +221,36 @@ ghee_status ghee_builder_end_text(ghee_builder *builder, ghee_error *err) {
 }
 
 /* ---- Arrow columns ---- */
+
+ghee_status ghee_builder_add_list(ghee_builder *builder, const char *name, int64_t rows, const int32_t *offsets, struct ArrowSchema *item_schema,
+                                  struct ArrowArray *items, ghee_error *err) {
+  made column = {0};
+  size_t size = ((size_t)rows + 1) * sizeof *offsets;
+  foreign *of = ghee_alloc_zero(1, sizeof *of);
+  void *copy = ghee_alloc_aligned(size);
+  struct ArrowSchema named = *item_schema;
+  named.name = "item";
+  named.flags |= ARROW_FLAG_NULLABLE;
+  ghee_status status = of && copy ? ghee_arrow_schema_init("+l", name, NULL, 0, ARROW_FLAG_NULLABLE, 1, false, &column.schema, err) : no_memory(err);
+  if (status == GHEE_OK) status = ghee_schema_copy_arrow(&named, column.schema.children[0], err);
+  item_schema->release(item_schema);
+  if (status != GHEE_OK) {
+    items->release(items);
+    made_fini(&column);
+    ghee_free_aligned(copy);
+    ghee_free(of);
+    return status;
+  }
+  memcpy(copy, offsets, size);
+  of->own[1] = copy;
+  of->buffers[1] = copy;
+  of->item = *items;
+  of->children[0] = &of->item;
+  items->release = NULL;
+  column.array = (struct ArrowArray){.length = rows, .n_buffers = 2, .n_children = 1, .buffers = of->buffers, .children = of->children,
+                                     .release = release_foreign, .private_data = of};
+  return add(builder, &column, err);
+}
 
 ghee_status ghee_builder_add_arrow(ghee_builder *builder, const char *name, struct ArrowSchema *schema, struct ArrowArray *array, ghee_error *err) {
   made column = {.array = *array};
