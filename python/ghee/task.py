@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs as Python objects: what goes in, what comes out, the functions between, and where they run."""
 import dataclasses
+import datetime
 import inspect
 import json
 import os
@@ -21,7 +22,13 @@ class Shuffle:
 
 @dataclasses.dataclass
 class Input:
-    """What is read. `uri`: a file, a folder, or a list of them. `columns`: only these are read."""
+    """What is read. `uri`: a file, a folder, or a list of them, or topics ("kafka://host:9092/topic"). `columns`: only these are read.
+
+    options    settings of the storage; secrets as "${NAME}", which is taken from the environment
+    from_, to  of a topic: "earliest", "latest", "now", a datetime, or offsets by partition ({0: 17}); `to` "never" follows it
+    metadata   format "json": what of each record becomes a column besides those of its value (key, headers, partition, offset,
+               timestamp), its name behind metadata_prefix
+    """
 
     uri: Union[str, os.PathLike, Sequence[Union[str, os.PathLike]]]
     columns: Optional[Sequence[str]] = None
@@ -31,6 +38,11 @@ class Input:
     delimiter: Optional[str] = None
     header: Optional[bool] = None
     null: Optional[str] = None
+    options: Optional[Mapping[str, Any]] = None
+    from_: Union[str, int, datetime.datetime, Mapping[int, int], None] = None
+    to: Union[str, int, datetime.datetime, Mapping[int, int], None] = None
+    metadata: Optional[Sequence[str]] = None
+    metadata_prefix: Optional[str] = None
 
 
 @dataclasses.dataclass
@@ -90,6 +102,13 @@ def _path(uri):
     return os.fspath(uri)
 
 
+def _bound(value):
+    """Where a topic is read from or to, as the description has it."""
+    if isinstance(value, datetime.datetime):
+        return int(value.timestamp() * 1000)
+    return {str(k): v for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
 def _module_path():
     """Where the functions' modules are found here, for the workers."""
     return [os.path.abspath(p or os.getcwd()) for p in sys.path if not p or os.path.isdir(p)]
@@ -113,7 +132,10 @@ class _Task:
         shuffle = Shuffle() if self.input.shuffle is True else self.input.shuffle or None
         described = {"input": _plain({"uri": uris, "columns": list(self.input.columns) if self.input.columns else None, "format": self.input.format,
                                       "shuffle": shuffle and _plain(dataclasses.asdict(shuffle)), "epochs": self.input.epochs,
-                                      "delimiter": self.input.delimiter, "header": self.input.header, "null": self.input.null})}
+                                      "delimiter": self.input.delimiter, "header": self.input.header, "null": self.input.null,
+                                      "options": self.input.options and dict(self.input.options), "from": _bound(self.input.from_),
+                                      "to": _bound(self.input.to), "metadata": list(self.input.metadata) if self.input.metadata else None,
+                                      "metadata_prefix": self.input.metadata_prefix})}
         code = {}
         for kind, stage in self.stages.items():
             described[kind] = self._stage(kind, stage, code)

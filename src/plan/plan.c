@@ -157,7 +157,8 @@ ghee_plan_part ghee_plan_chunk_part(const ghee_plan *plan, uint32_t epoch, uint3
                           .version = (const char *)plan->data + plan->files[record->file].version_at,
                           .part = {.index = record->index, .offset = record->offset, .size_bytes = record->size_bytes, .rows = record->rows,
                                    .memory_bytes = record->memory_bytes},
-                          .first_row = record->first_row};
+                          .first_row = record->first_row,
+                          .range = {.partition = record->index, .first = (int64_t)record->offset, .end = (int64_t)record->end_offset}};
 }
 
 int64_t ghee_plan_chunk_rows(const ghee_plan *plan, uint32_t epoch, uint32_t chunk) {
@@ -170,7 +171,8 @@ int64_t ghee_plan_chunk_rows(const ghee_plan *plan, uint32_t epoch, uint32_t chu
   return rows;
 }
 
-ghee_status ghee_plan_check_input(const ghee_plan *plan, ghee_error *err) {
+ghee_status ghee_plan_check_input(const ghee_plan *plan, const ghee_job_spec *spec, ghee_error *err) {
+  if (spec->record_log) return ghee_plan_check_log(plan, spec, err);
   if (plan->header->totals.files == 0) return GHEE_OK;
   ghee_object_store *store;
   GHEE_TRY(ghee_object_store_open(ghee_plan_file_uri(plan, 0), &store, err));

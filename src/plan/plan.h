@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The plan of a job: the input's files and their parts, gathered into chunks. Made once, stored in the job's folder, mapped by
+ * The plan of a job: the input's files (or a log's partitions) and their parts, gathered into chunks. Made once, stored in the job's folder, mapped by
  * every process. The same spec over the same input gives the same plan.
  *
  * Design notes
@@ -34,6 +34,7 @@ typedef struct ghee_plan_part {
   const char *uri, *version;
   ghee_part part;
   uint64_t first_row;              /* of the part in its file, for messages and ids; UINT64_MAX where unknown */
+  ghee_log_range range;            /* record logs: the offsets of the part; its file is a partition ("kafka://host:9092/topic#3") */
 } ghee_plan_part;
 
 /** Lists, reads footers (in parallel), checks that all schemas agree (GHEE_SCHEMA names both files and the column),
@@ -57,8 +58,8 @@ ghee_plan_part ghee_plan_chunk_part(const ghee_plan *plan, uint32_t epoch, uint3
 /** Rows of a chunk, -1 unknown. */
 int64_t ghee_plan_chunk_rows(const ghee_plan *plan, uint32_t epoch, uint32_t chunk);
 const char *ghee_plan_file_uri(const ghee_plan *plan, uint32_t file);
-/** Every file is still what it was: GHEE_CHANGED names the first that is not. */
-ghee_status ghee_plan_check_input(const ghee_plan *plan, ghee_error *err);
+/** Every file is still what it was, every partition still as long: GHEE_CHANGED names the first that is not. */
+ghee_status ghee_plan_check_input(const ghee_plan *plan, const ghee_job_spec *spec, ghee_error *err);
 
 /** Position of a batch in the order of a rank: compare by ghee_place_compare. */
 typedef struct ghee_place { uint32_t epoch, window, seq, chunk; } ghee_place;

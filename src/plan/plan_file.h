@@ -7,7 +7,7 @@
 
 #include "plan/plan.h"
 
-enum { GHEE_PLAN_VERSION = 1 };
+enum { GHEE_PLAN_VERSION = 2 };
 #define GHEE_PLAN_MAGIC 0x6e616c7065656867u /* "gheeplan" */
 
 typedef struct ghee_plan_header {
@@ -22,10 +22,21 @@ typedef struct ghee_plan_header {
 typedef struct ghee_plan_file { uint64_t uri_at, version_at; } ghee_plan_file;
 
 typedef struct ghee_plan_record {
-  uint64_t offset, size_bytes, memory_bytes, first_row;
+  uint64_t offset, end_offset, size_bytes, memory_bytes, first_row;
   int64_t rows;
   uint32_t file, index;
 } ghee_plan_record;
+
+typedef struct ghee_plan_records { ghee_plan_record *items; size_t count, capacity; } ghee_plan_records;
+
+/** What is known of an input before chunks are cut. Everything is borrowed. */
+typedef struct ghee_plan_draft {
+  const ghee_object_list *files;
+  const ghee_plan_records *parts;  /* in the order of the files */
+  ghee_schema *schema;
+  const char *format;
+  uint64_t batch_bytes;            /* decoded, of the largest batch; 0: it follows from the parts */
+} ghee_plan_draft;
 
 struct ghee_plan {
   const uint8_t *data;
@@ -42,5 +53,16 @@ struct ghee_plan {
 
 /** Makes a plan of a whole block, which it takes (munmap or ghee_free_aligned, also on failure). Checks it: GHEE_CORRUPT. */
 ghee_status ghee_plan_of_block(const uint8_t *data, uint64_t size_bytes, bool mapped, ghee_plan **out, ghee_error *err);
+
+/** Cuts chunks and writes the block. GHEE_LIMIT: a part exceeds the buffer. */
+ghee_status ghee_plan_assemble(const ghee_job_spec *spec, const ghee_plan_draft *draft, ghee_plan **out, ghee_error *err);
+/** The workers of the stage that has most. */
+uint32_t ghee_plan_most_workers(const ghee_job_spec *spec);
+/** What the spec's bounds are in offsets now, of each partition of a log. */
+ghee_status ghee_plan_log_ranges(const ghee_job_spec *spec, ghee_record_log *log, const char *uri, ghee_log_ranges *out, ghee_error *err);
+/** ghee_plan_make for record logs. */
+ghee_status ghee_plan_make_log(const ghee_job_spec *spec, ghee_plan **out, ghee_error *err);
+/** ghee_plan_check_input for record logs. */
+ghee_status ghee_plan_check_log(const ghee_plan *plan, const ghee_job_spec *spec, ghee_error *err);
 
 #endif

@@ -20,7 +20,9 @@ static inline void sample_plan(uint32_t shuffle, ghee_buffer *block) {
   ghee_schema *schema = sample_schema(sample_pair, 2);
   ghee_buffer bytes = {0};
   SAMPLE_OK(ghee_schema_encode(schema, &bytes, err));
-  static const ghee_plan_record parts[3] = {{0, 10, 20, 0, 5, 0, 0}, {10, 10, 20, 5, 5, 0, 1}, {0, 10, 20, 0, -1, 1, 0}};
+  static const ghee_plan_record parts[3] = {{.size_bytes = 10, .memory_bytes = 20, .rows = 5},
+                                            {.offset = 10, .size_bytes = 10, .memory_bytes = 20, .first_row = 5, .rows = 5, .index = 1},
+                                            {.size_bytes = 10, .memory_bytes = 20, .rows = -1, .file = 1}};
   static const uint32_t starts[4] = {0, 2, 3, 0};
   static const char texts[] = "file:/a.parquet\0version-1\0file:/b.parquet\0version-2\0parquet";
   ghee_plan_header header = {.magic = GHEE_PLAN_MAGIC, .version = GHEE_PLAN_VERSION, .shuffle = shuffle, .seed = 5, .files_at = sizeof header};

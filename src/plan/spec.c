@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "format/format.h"
+#include "plan/spec_log.h"
 #include "storage/object_store.h"
 
 enum { DEFAULT_ROWS = 8192, DEFAULT_WINDOW = 8, DEFAULT_INTERLEAVE = 16, DEFAULT_CRASHES = 5, MOST_WORKERS = 1024 };
@@ -238,7 +239,8 @@ static ghee_status read_columns(ghee_job_spec *spec, const ghee_node *input, ghe
 }
 
 static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
-  static const char *const known[] = {"uri", "format", "columns", "shuffle", "epochs", "delimiter", "header", "null", NULL};
+  static const char *const known[] = {"uri", "format", "columns", "shuffle", "epochs", "delimiter", "header", "null", "options",
+                                      "from", "to", "metadata", "metadata_prefix", NULL};
   const ghee_node *input = NULL;
   int64_t epochs = 1;
   const char *null_text = NULL;
@@ -246,7 +248,14 @@ static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const 
   if (!input) return ghee_node_error(root, err, "the description has no input");
   GHEE_TRY(ghee_node_only(input, "input", known, err));
   GHEE_TRY(read_input_uris(spec, input, folder, err));
-  GHEE_TRY(read_format(spec, input, &spec->format, err));
+  GHEE_TRY(ghee_spec_read_options(input, &spec->input_options, err));
+  if (ghee_spec_is_log(spec, input)) GHEE_TRY(ghee_spec_read_log(spec, input, err));
+  else GHEE_TRY(read_format(spec, input, &spec->format, err));
+  if (!spec->record_log && spec->input_options.count > 0 && strncmp(spec->input_uris[0], "file:", 5) == 0)
+    return ghee_node_error(ghee_node_get(input, "options"), err, "files of this machine have no options");
+  static const char *const of_logs[] = {"metadata", "metadata_prefix", NULL};
+  for (const char *const *key = of_logs; !spec->record_log && *key; key++)
+    if (ghee_node_get(input, *key)) return ghee_node_error(ghee_node_get(input, *key), err, "%s is for topics; this input is files", *key);
   GHEE_TRY(read_columns(spec, input, err));
   GHEE_TRY(read_shuffle(spec, input, err));
   GHEE_TRY(ghee_node_read_int(input, "epochs", 1, 16383, &epochs, err));
@@ -359,6 +368,10 @@ void ghee_job_spec_free(ghee_job_spec *spec) {
   for (size_t i = 0; i < owned->count; i++) ghee_free(owned->items[i]);
   ghee_array_fini(owned);
   ghee_free(owned);
+  ghee_settings_fini(&spec->input_options);
+  ghee_log_bound_fini(&spec->from);
+  ghee_log_bound_fini(&spec->to);
+  ghee_free(spec->metadata_prefix);
   ghee_free(spec->name);
   ghee_free(spec);
 }

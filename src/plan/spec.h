@@ -3,7 +3,9 @@
  *
  *   name: ratings
  *   input:   {uri: data/ratings, format: parquet, columns: [user, item], shuffle: {seed: 1, window: 8}, epochs: 3,
- *             delimiter: ",", header: true, null: "NA"}
+ *             delimiter: ",", header: true, null: "NA", options: {…}}
+ *   input:   {uri: "kafka://host:9092/topic", format: bytes | json, from: earliest | latest | TIME | {PARTITION: OFFSET}, to: now | TIME | {…},
+ *             metadata: [key, offset], metadata_prefix: "_", options: {security.protocol: SASL_SSL, sasl.password: "${NAME}"}}
  *   preprocess:  {run: "features:preprocess", workers: 16, batch_size: 8192, args: {…}, timeout: 30s, as: numpy,
  *                 rows: any, cpu: 1, memory: 2Gi, gpu: 0, image: "reco:1", env: {K: V}}
  *   train:       {…}          or   predict: {…}      and then optionally   postprocess: {…}
@@ -13,6 +15,7 @@
 #ifndef GHEE_PLAN_SPEC_H
 #define GHEE_PLAN_SPEC_H
 
+#include "storage/record_log.h"
 #include "text/document.h"
 
 typedef enum ghee_role { GHEE_ROLE_READ, GHEE_ROLE_PREPROCESS, GHEE_ROLE_TRAIN, GHEE_ROLE_PREDICT, GHEE_ROLE_POSTPROCESS } ghee_role;
@@ -40,12 +43,24 @@ typedef struct ghee_stage_spec {
   uint64_t buffer_bytes;    /* ghee's own buffers of one worker */
 } ghee_stage_spec;
 
+/** Where reading a record log begins or ends. NOW: where the log ends when the plan is made. NEVER: the job follows the log. */
+typedef struct ghee_log_bound {
+  enum { GHEE_BOUND_EARLIEST, GHEE_BOUND_NOW, GHEE_BOUND_TIME, GHEE_BOUND_OFFSETS, GHEE_BOUND_NEVER } what;
+  int64_t time_ms;
+  ghee_log_ranges offsets;  /* `first` of each partition that is named; the others are read from their beginning, to their end */
+} ghee_log_bound;
+
 enum { GHEE_MAX_STAGES = 3 };
 
 typedef struct ghee_job_spec {
   char *name;
   const char *const *input_uris; size_t n_input_uris; /* canonical */
-  const char *format;       /* NULL: by suffix */
+  ghee_settings input_options;
+  const char *format;       /* NULL: by suffix; of a record log: "bytes", "json" */
+  bool record_log;          /* the input is record logs; then: */
+  ghee_log_bound from, to;
+  uint32_t metadata;        /* bits of key, value, headers, partition, offset, timestamp: columns besides those of JSON values */
+  char *metadata_prefix;
   const char *const *columns; size_t n_columns; /* 0: all */
   bool shuffle; uint64_t seed; uint32_t shuffle_window; /* row groups at a time; 0: default 8 */
   uint32_t epochs;

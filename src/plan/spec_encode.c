@@ -2,7 +2,7 @@
  * Specs to canonical JSON, which reads back to the same spec. */
 #include <string.h>
 
-#include "plan/spec.h"
+#include "plan/spec_log.h"
 #include "text/json.h"
 
 static void put_texts(ghee_json *json, const char *key, const char *const *texts, size_t n) {
@@ -52,9 +52,14 @@ static void put_input(ghee_json *json, const ghee_job_spec *spec) {
     ghee_json_end_map(json);
   }
   ghee_json_uint(json, "epochs", spec->epochs);
-  ghee_json_text(json, "delimiter", delimiter);
-  ghee_json_bool(json, "header", spec->csv_header);
-  if (spec->csv_null) ghee_json_text(json, "null", spec->csv_null);
+  if (spec->record_log) {
+    ghee_spec_put_log(json, spec);
+  } else {
+    ghee_json_text(json, "delimiter", delimiter);
+    ghee_json_bool(json, "header", spec->csv_header);
+    if (spec->csv_null) ghee_json_text(json, "null", spec->csv_null);
+  }
+  ghee_spec_put_options(json, &spec->input_options);
   ghee_json_end_map(json);
 }
 

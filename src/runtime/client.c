@@ -415,11 +415,14 @@ ghee_status ghee_job_run(const ghee_job_options *options, ghee_job_result *out, 
 static ghee_status take_over(const char *folder, ghee_error *err) {
   ghee_launch_facts facts;
   ghee_plan *plan = NULL;
+  ghee_job_spec *spec = NULL;
   GHEE_TRY(ghee_launch_facts_read(folder, &facts, err));
   char *path = ghee_job_folder_file(folder, "plan");
   ghee_status status = path ? ghee_plan_load(path, &plan, err) : ghee_error_no_memory(err, "resuming a job");
-  if (status == GHEE_OK) status = ghee_plan_check_input(plan, err);
+  if (status == GHEE_OK) status = ghee_job_folder_read_spec(folder, &spec, err);
+  if (status == GHEE_OK) status = ghee_plan_check_input(plan, spec, err);
   if (status == GHEE_OK) status = write_facts(folder, facts.python, facts.module_folder, facts.limit_rows, err);
+  ghee_job_spec_free(spec);
   ghee_plan_free(plan);
   ghee_free(path);
   ghee_launch_facts_fini(&facts);

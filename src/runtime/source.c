@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "plan/input.h"
 #include "runtime/worker.h"
 
 enum {
@@ -26,23 +27,18 @@ typedef struct lease {
   ghee_attempt attempt;
   uint32_t from_seq, seq;        /* first that is wanted; next to be made */
   uint32_t part, parts;          /* next part to open */
-  const struct ghee_format_ops *format;
-  ghee_source *bytes;            /* of the open part */
-  ghee_file *file;
-  ghee_rows *rows;
+  ghee_part_reader *reader;      /* of the open part */
   ghee_plan_part of;             /* the open part */
-  uint64_t row;                  /* number, in its file, of the next row; UINT64_MAX unknown */
   ghee_batch shuffled;           /* the whole chunk, permuted */
   int64_t taken;                 /* rows of `shuffled` that were given out */
-  int64_t skip;                  /* rows of the part still to be left out */
+  ghee_buffer rejects;           /* of rows that could not be read, for the next item */
   uint64_t estimate;             /* bytes of a batch */
 } lease;
 
 struct ghee_source_reader {
   ghee_worker *worker;
-  ghee_object_store *store;
-  const struct ghee_format_ops *format;
-  ghee_read_options options;
+  ghee_input *input;
+  int64_t batch_rows;
   ghee_budget *budget;
   pthread_t thread;
   bool started;
@@ -65,17 +61,14 @@ void ghee_item_fini(ghee_item *item) {
 }
 
 static void close_part(lease *of) {
-  if (of->rows) of->format->end(of->rows);
-  if (of->file) of->format->close(of->file);
-  if (of->bytes) of->bytes->ops->close(of->bytes);
-  of->rows = NULL;
-  of->file = NULL;
-  of->bytes = NULL;
+  ghee_part_reader_close(of->reader);
+  of->reader = NULL;
 }
 
 static void lease_free(lease *of) {
   close_part(of);
   ghee_batch_release(&of->shuffled);
+  ghee_buffer_fini(&of->rejects);
   ghee_free(of);
 }
 
@@ -94,16 +87,15 @@ static bool before(const ghee_source_reader *source, const lease *a, const lease
 static ghee_status open_part(ghee_source_reader *source, lease *of, uint32_t index, ghee_error *err) {
   ghee_worker *worker = source->worker;
   of->of = ghee_plan_chunk_part(worker->plan, of->attempt.epoch, of->attempt.chunk, index);
-  GHEE_TRY(source->store->ops->read(source->store, of->of.uri, of->of.version, &of->bytes, err));
-  GHEE_TRY(of->format->open(of->bytes, &source->options, &of->file, err));
-  int64_t skip = of->skip;
-  if (of->of.part.rows >= 0 && skip > of->of.part.rows) skip = of->of.part.rows;
-  of->skip -= skip;
-  GHEE_TRY(of->format->read(of->file, &of->of.part, skip, &of->rows, err));
-  of->row = of->of.first_row == UINT64_MAX ? UINT64_MAX : of->of.first_row + (uint64_t)skip;
+  GHEE_TRY(ghee_input_read(source->input, &of->of, &of->reader, err));
   if (of->of.part.rows > 0)
-    of->estimate = of->of.part.memory_bytes * (uint64_t)source->options.batch_rows / (uint64_t)of->of.part.rows + 1;
+    of->estimate = of->of.part.memory_bytes * (uint64_t)source->batch_rows / (uint64_t)of->of.part.rows + 1;
   return GHEE_OK;
+}
+
+/* Rows that cannot be read are put aside where the job says so. */
+static ghee_status next_batch(ghee_source_reader *source, lease *of, ghee_batch *out, uint64_t *row, ghee_error *err) {
+  return ghee_part_reader_next(of->reader, out, row, source->worker->spec->divert ? &of->rejects : NULL, err);
 }
 
 /* Reads and permutes a whole chunk. */
@@ -117,7 +109,8 @@ static ghee_status load_shuffled(ghee_source_reader *source, lease *of, ghee_err
     status = open_part(source, of, i, err);
     while (status == GHEE_OK) {
       ghee_batch batch = {0};
-      status = of->format->next(of->rows, &batch, err);
+      uint64_t row;
+      status = next_batch(source, of, &batch, &row, err);
       if (status == GHEE_OK && !ghee_array_push(&batches, batch)) {
         ghee_batch_release(&batch);
         status = ghee_error_no_memory(err, "reading a chunk to shuffle it");
@@ -148,13 +141,13 @@ static ghee_status next_shuffled(ghee_source_reader *source, lease *of, ghee_ite
   if (of->seq == 0 && !of->shuffled.schema) {
     GHEE_TRY(load_shuffled(source, of, err));
     /* The ranks may be further than this chunk is long: its end still says how many batches it has. */
-    int64_t rows = of->shuffled.schema ? ghee_batch_rows(&of->shuffled) : 0, size = source->options.batch_rows, batches = (rows + size - 1) / size;
+    int64_t rows = of->shuffled.schema ? ghee_batch_rows(&of->shuffled) : 0, size = source->batch_rows, batches = (rows + size - 1) / size;
     of->seq = of->from_seq < batches ? of->from_seq : (uint32_t)batches;
     of->taken = of->seq * size < rows ? of->seq * size : rows;
   }
   int64_t left = of->shuffled.schema ? ghee_batch_rows(&of->shuffled) - of->taken : 0;
   if (left <= 0) return GHEE_CLOSED;
-  int64_t rows = left < source->options.batch_rows ? left : source->options.batch_rows;
+  int64_t rows = left < source->batch_rows ? left : source->batch_rows;
   GHEE_TRY(ghee_batch_slice(&of->shuffled, of->taken, rows, &out->batch, err));
   of->taken += rows;
   out->row = UINT64_MAX;
@@ -165,25 +158,30 @@ static ghee_status next_shuffled(ghee_source_reader *source, lease *of, ghee_ite
 /* The next batch of the lease in the order of the file. GHEE_CLOSED: there is none. */
 static ghee_status next_in_order(ghee_source_reader *source, lease *of, ghee_item *out, ghee_error *err) {
   for (;;) {
-    if (!of->rows) {
+    if (!of->reader) {
       if (of->part == of->parts) return GHEE_CLOSED;
       GHEE_TRY(open_part(source, of, of->part++, err));
     }
-    ghee_status status = of->format->next(of->rows, &out->batch, err);
+    ghee_status status = next_batch(source, of, &out->batch, &out->row, err);
     if (status == GHEE_CLOSED) {
       close_part(of);
       continue;
     }
-    GHEE_TRY(status);
-    out->row = of->row;
     out->file = of->of.file;
-    if (of->row != UINT64_MAX) of->row += (uint64_t)ghee_batch_rows(&out->batch);
-    return GHEE_OK;
+    return status;
   }
 }
 
-/* One step of a lease: a batch, or its end. */
+/* What was put aside follows the batch that it is missing in. */
+static ghee_status give_rejects(lease *of, ghee_item *out, ghee_error *err) {
+  *out = (ghee_item){.what = GHEE_ITEM_REJECTS, .attempt = of->attempt, .text = ghee_strdup(ghee_buffer_text(&of->rejects))};
+  ghee_buffer_clear(&of->rejects);
+  return out->text ? GHEE_OK : ghee_error_no_memory(err, "keeping rejected rows");
+}
+
+/* One step of a lease: a batch, rows that were put aside, or its end. */
 static ghee_status step(ghee_source_reader *source, lease *of, ghee_item *out, ghee_error *err) {
+  if (of->rejects.size > 0) return give_rejects(of, out, err);
   *out = (ghee_item){.what = GHEE_ITEM_BATCH, .attempt = of->attempt};
   ghee_status status;
   do {
@@ -191,7 +189,8 @@ static ghee_status step(ghee_source_reader *source, lease *of, ghee_item *out, g
     status = source->worker->spec->shuffle ? next_shuffled(source, of, out, err) : next_in_order(source, of, out, err);
     if (status == GHEE_OK) out->seq = of->seq++;
   } while (status == GHEE_OK && out->seq < of->from_seq);
-  if (status != GHEE_CLOSED) return ghee_plan_remedy(status, err);
+  if (status != GHEE_CLOSED) return source->worker->spec->record_log ? status : ghee_plan_remedy(status, err);
+  if (of->rejects.size > 0) return give_rejects(of, out, err);
   out->what = GHEE_ITEM_END;
   out->seq = of->seq;
   return GHEE_OK;
@@ -308,7 +307,7 @@ static uint32_t capacity(const ghee_source_reader *source) {
 void ghee_source_lease(ghee_source_reader *source, const ghee_say_lease *given) {
   lease *of = ghee_alloc_zero(1, sizeof *of);
   if (of) {
-    *of = (lease){.attempt = given->attempt, .from_seq = given->from_seq, .format = source->format, .row = UINT64_MAX};
+    *of = (lease){.attempt = given->attempt, .from_seq = given->from_seq};
     of->parts = ghee_plan_chunk_parts(source->worker->plan, given->attempt.epoch, given->attempt.chunk);
     /* Rows before from_seq need not be decoded where every part's count is known: then batches are cut part by part. */
   }
@@ -404,16 +403,10 @@ ghee_status ghee_source_start(ghee_worker *worker, ghee_source_reader **out, ghe
   ghee_source_reader *source = ghee_alloc_zero(1, sizeof *source);
   if (!source) return ghee_error_no_memory(err, "starting the reader");
   source->worker = worker;
-  source->format = ghee_format_named(ghee_plan_format(worker->plan));
-  source->options = (ghee_read_options){.columns = worker->spec->n_columns ? worker->spec->columns : NULL, .n_columns = worker->spec->n_columns,
-                                        .batch_rows = worker->of->batch_rows ? worker->of->batch_rows : 8192,
-                                        .schema = ghee_plan_schema(worker->plan), .csv_delimiter = worker->spec->csv_delimiter,
-                                        .csv_no_header = !worker->spec->csv_header, .csv_null = worker->spec->csv_null};
+  source->batch_rows = worker->of->batch_rows ? worker->of->batch_rows : 8192;
   pthread_mutex_init(&source->locked.mutex, NULL);
   pthread_cond_init(&source->locked.changed, NULL);
-  ghee_status status = GHEE_OK;
-  if (!source->format) status = ghee_error_set(err, GHEE_UNSUPPORTED, "the plan's format %s is not in this build", ghee_plan_format(worker->plan));
-  if (status == GHEE_OK && worker->spec->n_input_uris > 0) status = ghee_object_store_open(worker->spec->input_uris[0], &source->store, err);
+  ghee_status status = ghee_input_open(worker->spec, worker->plan, source->batch_rows, &source->input, err);
   if (status == GHEE_OK) status = ghee_budget_new(worker->of->buffer_bytes / 4, &source->budget, err);
   if (status == GHEE_OK) {
     worker->source = source; /* leases may come as soon as somebody asks for them */
@@ -440,7 +433,7 @@ void ghee_source_stop(ghee_source_reader *source) {
   ghee_array_fini(&source->locked.leases);
   ghee_array_fini(&source->locked.ready);
   ghee_budget_free(source->budget);
-  if (source->store) ghee_object_store_close(source->store);
+  ghee_input_close(source->input);
   pthread_cond_destroy(&source->locked.changed);
   pthread_mutex_destroy(&source->locked.mutex);
   ghee_free(source);

@@ -95,7 +95,7 @@ static ghee_status set(rd_kafka_conf_t *conf, const ghee_kafka *log, const char 
 /* What ghee needs otherwise than librdkafka's defaults; then what the user says; then what must be so. */
 static ghee_status configure(rd_kafka_conf_t *conf, const ghee_kafka *log, rd_kafka_type_t type, const char *const *more, ghee_error *err) {
   /* A full queue makes this version wait for fetch.error.backoff.ms, which is half a second by default. */
-  static const char *const reading[] = {"queued.max.messages.kbytes", "8192", "fetch.wait.max.ms", "100", "fetch.error.backoff.ms", "10", "check.crcs", "true",
+  static const char *const reading[] = {"queued.max.messages.kbytes", "8192", "fetch.wait.max.ms", "10", "fetch.error.backoff.ms", "10", "check.crcs", "true",
                                         NULL};
   static const char *const writing[] = {"linger.ms", "5", "queue.buffering.max.kbytes", "65536", "partitioner", "murmur2_random", NULL};
   for (const char *const *at = type == RD_KAFKA_CONSUMER ? reading : writing; *at; at += 2) GHEE_TRY(set(conf, log, at[0], at[1], err));

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Parts to a plan: chunks are cut, the block is written. */
+#include <string.h>
+
+#include "base/hash.h"
+#include "plan/plan_file.h"
+
+#define MOST_CHUNK_BYTES ((uint64_t)32 << 20)
+
+/* ---- chunks ---- */
+
+uint32_t ghee_plan_most_workers(const ghee_job_spec *spec) {
+  uint32_t most = 1;
+  for (uint32_t i = 0; i < spec->n_stages; i++)
+    if (spec->stages[i].workers > most) most = spec->stages[i].workers;
+  return most;
+}
+
+static void sum_parts(const ghee_plan_records *parts, ghee_plan_totals *totals) {
+  totals->parts = parts->count;
+  for (size_t i = 0; i < parts->count; i++) {
+    const ghee_plan_record *part = &parts->items[i];
+    totals->read_bytes += part->size_bytes;
+    totals->memory_bytes += part->memory_bytes;
+    if (part->memory_bytes > totals->largest_part_bytes) totals->largest_part_bytes = part->memory_bytes;
+    totals->rows = part->rows < 0 || totals->rows < 0 ? -1 : totals->rows + part->rows;
+  }
+}
+
+static uint64_t chunks_at_once(const ghee_job_spec *spec, uint32_t interleave) {
+  uint32_t workers = spec->stages[0].workers;
+  return spec->train ? (interleave + workers - 1) / workers + 1 : 2;
+}
+
+/* A shuffled chunk is held whole while its rows are permuted, twice for a moment; and a worker has several under way. So few of its
+ * row groups or few chunks at a time have to do where the buffer is small. */
+static ghee_status fit_window(const ghee_job_spec *spec, ghee_plan_totals *totals, ghee_error *err) {
+  const ghee_stage_spec *first = &spec->stages[0];
+  uint64_t largest = totals->largest_part_bytes ? totals->largest_part_bytes : 1, groups = first->buffer_bytes / largest;
+  if (groups < chunks_at_once(spec, 1) + 1)
+    return ghee_error_set(err, GHEE_LIMIT, "shuffling needs %llu MiB of `buffer` in each worker of %s (%llu row groups of up to %llu MiB at once), which has %llu MiB: "
+                          "raise buffer, or write smaller row groups",
+                          (unsigned long long)(largest * (chunks_at_once(spec, 1) + 1) >> 20) + 1, first->name, (unsigned long long)chunks_at_once(spec, 1) + 1,
+                          (unsigned long long)(largest >> 20) + 1, (unsigned long long)(first->buffer_bytes >> 20));
+  uint64_t room = (groups - 2) * first->workers;
+  if (spec->train && room < totals->interleave) totals->interleave = (uint32_t)room;
+  uint64_t shares = chunks_at_once(spec, totals->interleave) + 1, window = groups / shares;
+  totals->shuffle_window = window < spec->shuffle_window ? (uint32_t)window : spec->shuffle_window;
+  totals->reader_bytes = totals->largest_part_bytes * totals->shuffle_window * shares;
+  return GHEE_OK;
+}
+
+static ghee_status fit_batches(const ghee_job_spec *spec, const ghee_plan_draft *draft, ghee_plan_totals *totals, ghee_error *err) {
+  const ghee_stage_spec *first = &spec->stages[0];
+  totals->reader_bytes = draft->batch_bytes;
+  for (size_t i = 0; i < draft->parts->count && !draft->batch_bytes; i++) {
+    const ghee_plan_record *part = &draft->parts->items[i];
+    uint64_t batch = part->rows > first->batch_rows ? (uint64_t)((double)part->memory_bytes * (double)first->batch_rows / (double)part->rows) : part->memory_bytes;
+    if (batch > totals->reader_bytes) totals->reader_bytes = batch;
+  }
+  if (totals->reader_bytes <= first->buffer_bytes) return GHEE_OK;
+  return ghee_error_set(err, GHEE_LIMIT, "one batch of %lld rows takes about %llu MiB, more than the `buffer` of %s, %llu MiB: lower batch_size or raise buffer",
+                        (long long)first->batch_rows, (unsigned long long)(totals->reader_bytes >> 20) + 1, first->name,
+                        (unsigned long long)(first->buffer_bytes >> 20));
+}
+
+typedef GHEE_ARRAY(uint32_t) starts;
+
+static ghee_status cut_chunks(const ghee_job_spec *spec, const ghee_plan_records *parts, ghee_plan_totals *totals, starts *out, ghee_error *err) {
+  uint64_t target = totals->memory_bytes / (4 * (uint64_t)ghee_plan_most_workers(spec));
+  if (target > MOST_CHUNK_BYTES) target = MOST_CHUNK_BYTES;
+  totals->chunk_bytes = target;
+  for (size_t i = 0; i < parts->count;) {
+    uint64_t bytes = 0, n = 0;
+    if (!ghee_array_push(out, (uint32_t)i)) return ghee_error_no_memory(err, "planning");
+    while (i < parts->count && (n == 0 || (spec->shuffle ? n < totals->shuffle_window : bytes + parts->items[i].memory_bytes <= target))) {
+      bytes += parts->items[i++].memory_bytes;
+      n++;
+    }
+    if (bytes > totals->largest_chunk_bytes) totals->largest_chunk_bytes = bytes;
+  }
+  totals->chunks = out->count;
+  return ghee_array_push(out, (uint32_t)parts->count) ? GHEE_OK : ghee_error_no_memory(err, "planning");
+}
+
+/* ---- the block ---- */
+
+static void align(ghee_buffer *out) {
+  static const uint8_t zeros[8];
+  ghee_buffer_put(out, zeros, (8 - out->size % 8) % 8);
+}
+
+static uint64_t put_text(ghee_buffer *out, const char *text) {
+  uint64_t at = out->size;
+  ghee_buffer_put(out, text, strlen(text) + 1);
+  return at;
+}
+
+static ghee_status write_block(const ghee_job_spec *spec, const ghee_plan_draft *draft, const starts *chunks, ghee_plan_totals totals, ghee_plan **out, ghee_error *err) {
+  const ghee_plan_records *parts = draft->parts;
+  ghee_plan_header header = {.magic = GHEE_PLAN_MAGIC, .version = GHEE_PLAN_VERSION, .shuffle = spec->shuffle, .seed = spec->seed, .totals = totals};
+  ghee_buffer block = {0}, schema = {0};
+  ghee_buffer_put(&block, &header, sizeof header);
+  header.files_at = block.size;
+  for (size_t i = 0; i < draft->files->count; i++) ghee_buffer_put(&block, &(ghee_plan_file){0}, sizeof(ghee_plan_file));
+  header.parts_at = block.size;
+  if (parts->count) ghee_buffer_put(&block, parts->items, parts->count * sizeof *parts->items);
+  header.starts_at = block.size;
+  ghee_buffer_put(&block, chunks->items, chunks->count * sizeof *chunks->items);
+  align(&block);
+  ghee_status status = ghee_schema_encode(draft->schema, &schema, err);
+  header.schema_at = block.size;
+  header.schema_bytes = schema.size;
+  ghee_buffer_put(&block, schema.data, schema.size);
+  header.format_at = put_text(&block, draft->format);
+  for (size_t i = 0; i < draft->files->count; i++) {
+    ghee_plan_file file = {.uri_at = put_text(&block, draft->files->items[i].uri)};
+    file.version_at = put_text(&block, draft->files->items[i].version);
+    if (!block.failed) memcpy(block.data + header.files_at + i * sizeof file, &file, sizeof file);
+  }
+  if (status == GHEE_OK) status = ghee_buffer_check(&block, "planning", err);
+  uint8_t *kept = status == GHEE_OK ? ghee_alloc_aligned(block.size) : NULL;
+  if (status == GHEE_OK && !kept) status = ghee_error_no_memory(err, "planning");
+  if (status == GHEE_OK) {
+    header.size_bytes = block.size;
+    memcpy(block.data, &header, sizeof header);
+    size_t behind = offsetof(ghee_plan_header, version);
+    header.hash = ghee_hash(block.data + behind, block.size - behind, 0);
+    memcpy(block.data, &header, sizeof header);
+    memcpy(kept, block.data, block.size);
+    status = ghee_plan_of_block(kept, block.size, false, out, err);
+  }
+  ghee_buffer_fini(&block);
+  ghee_buffer_fini(&schema);
+  return status;
+}
+
+ghee_status ghee_plan_assemble(const ghee_job_spec *spec, const ghee_plan_draft *draft, ghee_plan **out, ghee_error *err) {
+  ghee_plan_totals totals = {.files = draft->files->count, .interleave = spec->interleave};
+  starts chunks = {0};
+  for (size_t i = 0; i < draft->files->count; i++) totals.file_bytes += draft->files->items[i].size_bytes;
+  if (draft->parts->count > UINT32_MAX - 1) return ghee_error_set(err, GHEE_LIMIT, "the input has more than 4 billion parts");
+  sum_parts(draft->parts, &totals);
+  ghee_status status = spec->shuffle ? fit_window(spec, &totals, err) : fit_batches(spec, draft, &totals, err);
+  if (status == GHEE_OK) status = cut_chunks(spec, draft->parts, &totals, &chunks, err);
+  if (status == GHEE_OK) status = write_block(spec, draft, &chunks, totals, out, err);
+  ghee_array_fini(&chunks);
+  return status;
+}

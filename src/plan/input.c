@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Parts of files and parts of logs behind one face. */
+#include "plan/input.h"
+
+#include <string.h>
+
+#include "plan/records.h"
+
+enum { READ_RECORDS = 512 };
+#define MOST_BATCH_BYTES ((uint64_t)16 << 20) /* of records; more, and a batch has fewer rows */
+
+struct ghee_input {
+  const ghee_job_spec *spec;
+  const ghee_plan *plan;
+  int64_t batch_rows;
+  /* files */
+  ghee_object_store *store;
+  const struct ghee_format_ops *format;
+  ghee_read_options options;
+  /* record logs: one for each URI */
+  ghee_record_log **logs;
+};
+
+struct ghee_part_reader {
+  ghee_input *input;
+  /* a part of a file */
+  ghee_source *bytes;
+  ghee_file *file;
+  ghee_rows *rows;
+  uint64_t row;
+  /* a range of a log; [given, n) of the records are not collected yet */
+  ghee_record_log *log;
+  ghee_log_reader *reader;
+  ghee_records *records;
+  ghee_record read[READ_RECORDS];
+  size_t given, n;
+  bool over;
+};
+
+/* ---- opening ---- */
+
+static ghee_status open_files(ghee_input *input, ghee_error *err) {
+  const ghee_job_spec *spec = input->spec;
+  input->format = ghee_format_named(ghee_plan_format(input->plan));
+  if (!input->format) return ghee_error_set(err, GHEE_UNSUPPORTED, "the plan's format %s is not in this build", ghee_plan_format(input->plan));
+  input->options = (ghee_read_options){.columns = spec->n_columns ? spec->columns : NULL, .n_columns = spec->n_columns, .batch_rows = input->batch_rows,
+                                       .schema = ghee_plan_schema(input->plan), .csv_delimiter = spec->csv_delimiter,
+                                       .csv_no_header = !spec->csv_header, .csv_null = spec->csv_null};
+  return ghee_object_store_open(spec->input_uris[0], &input->store, err);
+}
+
+static ghee_status open_logs(ghee_input *input, ghee_error *err) {
+  input->logs = ghee_alloc_zero(input->spec->n_input_uris, sizeof *input->logs);
+  if (!input->logs) return ghee_error_no_memory(err, "opening the input");
+  for (size_t i = 0; i < input->spec->n_input_uris; i++) GHEE_TRY(ghee_record_log_open(input->spec->input_uris[i], &input->spec->input_options, &input->logs[i], err));
+  return GHEE_OK;
+}
+
+ghee_status ghee_input_open(const ghee_job_spec *spec, const ghee_plan *plan, int64_t batch_rows, ghee_input **out, ghee_error *err) {
+  ghee_input *input = ghee_alloc_zero(1, sizeof *input);
+  if (!input) return ghee_error_no_memory(err, "opening the input");
+  *input = (ghee_input){.spec = spec, .plan = plan, .batch_rows = batch_rows};
+  ghee_status status = spec->record_log ? open_logs(input, err) : open_files(input, err);
+  if (status != GHEE_OK) {
+    ghee_input_close(input);
+    return status;
+  }
+  *out = input;
+  return GHEE_OK;
+}
+
+void ghee_input_close(ghee_input *input) {
+  if (!input) return;
+  for (size_t i = 0; input->logs && i < input->spec->n_input_uris; i++) ghee_record_log_close(input->logs[i]);
+  ghee_free(input->logs);
+  if (input->store) ghee_object_store_close(input->store);
+  ghee_free(input);
+}
+
+static ghee_status open_file_part(ghee_part_reader *of, const ghee_plan_part *part, ghee_error *err) {
+  ghee_input *input = of->input;
+  GHEE_TRY(input->store->ops->read(input->store, part->uri, part->version, &of->bytes, err));
+  GHEE_TRY(input->format->open(of->bytes, &input->options, &of->file, err));
+  of->row = part->first_row;
+  return input->format->read(of->file, &part->part, 0, &of->rows, err);
+}
+
+static ghee_status open_log_part(ghee_part_reader *of, const ghee_plan_part *part, ghee_error *err) {
+  const ghee_job_spec *spec = of->input->spec;
+  const char *uri = NULL;
+  for (size_t i = 0; i < spec->n_input_uris && !of->log; i++) {
+    size_t n = strlen(spec->input_uris[i]);
+    if (strncmp(part->uri, spec->input_uris[i], n) != 0 || part->uri[n] != '#') continue;
+    of->log = of->input->logs[i];
+    uri = spec->input_uris[i];
+  }
+  if (!of->log) return ghee_error_set(err, GHEE_CORRUPT, "the plan names %s, which is not of the input", part->uri);
+  GHEE_TRY(ghee_records_new(spec, uri, ghee_plan_schema(of->input->plan), &of->records, err));
+  return of->log->ops->read(of->log, &part->range, &of->reader, err);
+}
+
+ghee_status ghee_input_read(ghee_input *input, const ghee_plan_part *part, ghee_part_reader **out, ghee_error *err) {
+  ghee_part_reader *of = ghee_alloc_zero(1, sizeof *of);
+  if (!of) return ghee_error_no_memory(err, "reading the input");
+  of->input = input;
+  ghee_status status = input->logs ? open_log_part(of, part, err) : open_file_part(of, part, err);
+  if (status != GHEE_OK) {
+    ghee_part_reader_close(of);
+    return status;
+  }
+  *out = of;
+  return GHEE_OK;
+}
+
+void ghee_part_reader_close(ghee_part_reader *of) {
+  if (!of) return;
+  if (of->rows) of->input->format->end(of->rows);
+  if (of->file) of->input->format->close(of->file);
+  if (of->bytes) of->bytes->ops->close(of->bytes);
+  if (of->reader) of->log->ops->end(of->reader);
+  ghee_records_free(of->records);
+  ghee_free(of);
+}
+
+/* ---- reading ---- */
+
+static ghee_status next_of_file(ghee_part_reader *of, ghee_batch *out, uint64_t *row, ghee_error *err) {
+  GHEE_TRY(of->input->format->next(of->rows, out, err));
+  *row = of->row;
+  if (of->row != UINT64_MAX) of->row += (uint64_t)ghee_batch_rows(out);
+  return GHEE_OK;
+}
+
+static bool is_full(const ghee_part_reader *of) {
+  return ghee_records_count(of->records) >= (uint64_t)of->input->batch_rows || ghee_records_bytes(of->records) >= MOST_BATCH_BYTES;
+}
+
+/* By records and bytes alone, not by how they came, so that a second reading gives the same batches. */
+static ghee_status next_of_log(ghee_part_reader *of, ghee_batch *out, uint64_t *row, ghee_buffer *rejects, ghee_error *err) {
+  while (!of->over && !is_full(of)) {
+    if (of->given == of->n) {
+      ghee_status status = of->log->ops->next(of->reader, of->read, READ_RECORDS, &of->n, err);
+      of->given = 0;
+      of->over = status == GHEE_CLOSED;
+      if (of->over) of->n = 0;
+      else GHEE_TRY(status);
+    }
+    while (of->given < of->n && !is_full(of)) GHEE_TRY(ghee_records_add(of->records, &of->read[of->given++], err));
+  }
+  if (ghee_records_count(of->records) == 0) return GHEE_CLOSED;
+  int64_t offset = 0;
+  GHEE_TRY(ghee_records_take(of->records, out, &offset, rejects, err));
+  *row = (uint64_t)offset;
+  return GHEE_OK;
+}
+
+ghee_status ghee_part_reader_next(ghee_part_reader *of, ghee_batch *out, uint64_t *row, ghee_buffer *rejects, ghee_error *err) {
+  return of->log ? next_of_log(of, out, row, rejects, err) : next_of_file(of, out, row, err);
+}

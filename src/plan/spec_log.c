@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Inputs that are record logs, as described and as canonical JSON. */
+#define _XOPEN_SOURCE 700
+#include "plan/spec_log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char *const metadata_names[] = {"key", "value", "headers", "partition", "offset", "timestamp", NULL};
+
+static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err, "reading a description"); }
+
+void ghee_log_bound_fini(ghee_log_bound *bound) { ghee_array_fini(&bound->offsets); }
+
+bool ghee_spec_is_log(const ghee_job_spec *spec, const ghee_node *input) {
+  return ghee_node_get(input, "from") || ghee_node_get(input, "to") || (spec->n_input_uris > 0 && ghee_uri_is_record_log(spec->input_uris[0]));
+}
+
+/* ---- options ---- */
+
+ghee_status ghee_spec_read_options(const ghee_node *map, ghee_settings *out, ghee_error *err) {
+  const ghee_node *options = NULL;
+  GHEE_TRY(ghee_node_read_map(map, "options", &options, err));
+  for (size_t i = 0; options && i < options->n; i++) {
+    const char *value = options->items[i]->text; /* as written: true, 30 and texts alike */
+    ghee_error why;
+    if (options->items[i]->kind == GHEE_NODE_LIST || options->items[i]->kind == GHEE_NODE_MAP || options->items[i]->kind == GHEE_NODE_NULL)
+      return ghee_node_error(options->items[i], err, "option %s must be a text or a number", options->keys[i]);
+    if (ghee_setting_check(options->keys[i], value, &why) != GHEE_OK) return ghee_node_error(options->items[i], err, "%s", why.message);
+    GHEE_TRY(ghee_settings_put(out, options->keys[i], value, err));
+  }
+  return GHEE_OK;
+}
+
+void ghee_spec_put_options(ghee_json *json, const ghee_settings *settings) {
+  if (settings->count == 0) return;
+  ghee_json_begin_map(json, "options");
+  for (size_t i = 0; i < settings->count; i++) ghee_json_text(json, settings->items[i].key, settings->items[i].value);
+  ghee_json_end_map(json);
+}
+
+/* ---- bounds ---- */
+
+/* "2026-11-24", "2026-11-24T08:00:00", with fractions and with Z or +01:00 behind; UTC where no zone is said. */
+static bool parse_time(const char *text, int64_t *out_ms) {
+  static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
+  struct tm tm;
+  const char *at = NULL;
+  for (size_t i = 0; i < sizeof forms / sizeof *forms && !at; i++) {
+    memset(&tm, 0, sizeof tm);
+    at = strptime(text, forms[i], &tm);
+  }
+  if (!at) return false;
+  double fraction = 0;
+  if (*at == '.') {
+    char *end;
+    fraction = strtod(at, &end);
+    at = end;
+  }
+  int hours = 0, minutes = 0, sign = *at == '-' ? -1 : 1;
+  if (*at == 'Z') at++;
+  else if (*at == '+' || *at == '-') at = sscanf(at + 1, "%2d:%2d", &hours, &minutes) == 2 && strlen(at) == 6 ? at + 6 : "?";
+  if (*at) return false;
+  *out_ms = ((int64_t)timegm(&tm) - sign * (hours * 3600 + minutes * 60)) * 1000 + (int64_t)(fraction * 1000 + 0.5);
+  return true;
+}
+
+static ghee_status read_offsets(const ghee_node *map, const char *key, ghee_log_bound *out, ghee_error *err) {
+  for (size_t i = 0; i < map->n; i++) {
+    char *end;
+    unsigned long partition = strtoul(map->keys[i], &end, 10);
+    int64_t offset = 0;
+    if (*end || end == map->keys[i] || partition >= UINT32_MAX) return ghee_node_error(map->items[i], err, "%s has offsets by number of partition, not '%s'", key, map->keys[i]);
+    GHEE_TRY(ghee_node_read_int(map, map->keys[i], 0, INT64_MAX, &offset, err));
+    if (!ghee_array_push(&out->offsets, ((ghee_log_range){.partition = (uint32_t)partition, .first = offset}))) return no_memory(err);
+  }
+  out->what = GHEE_BOUND_OFFSETS;
+  return GHEE_OK;
+}
+
+static ghee_status read_bound(const ghee_node *input, const char *key, bool is_end, ghee_log_bound *out, ghee_error *err) {
+  const ghee_node *node = ghee_node_get(input, key);
+  if (!node) return GHEE_OK;
+  if (node->kind == GHEE_NODE_MAP) return read_offsets(node, key, out, err);
+  const char *words = is_end ? "now, never, a time" : "earliest, latest, a time";
+  if (node->kind == GHEE_NODE_INT && node->integer >= 0) {
+    out->what = GHEE_BOUND_TIME;
+    out->time_ms = node->integer;
+  } else if (parse_time(node->text, &out->time_ms)) {
+    out->what = GHEE_BOUND_TIME;
+  } else if (strcmp(node->text, is_end ? "now" : "latest") == 0 || (is_end && strcmp(node->text, "latest") == 0)) {
+    out->what = GHEE_BOUND_NOW;
+  } else if (!is_end && strcmp(node->text, "earliest") == 0) {
+    out->what = GHEE_BOUND_EARLIEST;
+  } else if (is_end && strcmp(node->text, "never") == 0) {
+    out->what = GHEE_BOUND_NEVER;
+    return ghee_node_error(node, err, "a job that follows its input (to: never) is not in this build");
+  } else {
+    return ghee_node_error(node, err, "%s must be %s (2026-01-31T08:00:00Z, or milliseconds since 1970), or offsets ({0: 17, 1: 4}), not '%s'", key, words, node->text);
+  }
+  return GHEE_OK;
+}
+
+static void put_bound(ghee_json *json, const char *key, const ghee_log_bound *bound) {
+  static const char *const words[] = {[GHEE_BOUND_EARLIEST] = "earliest", [GHEE_BOUND_NOW] = "latest", [GHEE_BOUND_NEVER] = "never"};
+  if (bound->what == GHEE_BOUND_TIME) {
+    ghee_json_int(json, key, bound->time_ms);
+  } else if (bound->what == GHEE_BOUND_OFFSETS) {
+    ghee_json_begin_map(json, key);
+    for (size_t i = 0; i < bound->offsets.count; i++) {
+      char partition[16];
+      snprintf(partition, sizeof partition, "%u", bound->offsets.items[i].partition);
+      ghee_json_int(json, partition, bound->offsets.items[i].first);
+    }
+    ghee_json_end_map(json);
+  } else {
+    ghee_json_text(json, key, words[bound->what]);
+  }
+}
+
+/* ---- the whole ---- */
+
+static ghee_status read_metadata(ghee_job_spec *spec, const ghee_node *input, ghee_error *err) {
+  const char **texts = NULL;
+  size_t n = 0;
+  GHEE_TRY(ghee_node_read_texts(input, "metadata", &texts, &n, err));
+  ghee_status status = GHEE_OK;
+  if (n > 0 && strcmp(spec->format, "json") != 0)
+    status = ghee_node_error(ghee_node_get(input, "metadata"), err, "format: %s has key, partition and the others as columns already", spec->format);
+  for (size_t i = 0; i < n && status == GHEE_OK; i++) {
+    uint32_t bit = 0;
+    for (uint32_t k = 0; metadata_names[k]; k++)
+      if (strcmp(texts[i], metadata_names[k]) == 0) bit = 1u << k;
+    if (!bit) status = ghee_node_error(ghee_node_get(input, "metadata"), err, "a record has no '%s'; it has key, value, headers, partition, offset, timestamp", texts[i]);
+    spec->metadata |= bit;
+  }
+  ghee_free(texts);
+  return status;
+}
+
+ghee_status ghee_spec_read_log(ghee_job_spec *spec, const ghee_node *input, ghee_error *err) {
+  static const char *const formats[] = {"bytes", "json", NULL}, *const of_files[] = {"delimiter", "header", "null", NULL};
+  int format = 0;
+  const char *prefix = "_";
+  for (const char *const *key = of_files; *key; key++)
+    if (ghee_node_get(input, *key)) return ghee_node_error(ghee_node_get(input, *key), err, "%s is for files of text; this input is a record log", *key);
+  GHEE_TRY(ghee_node_read_choice(input, "format", formats, &format, err));
+  spec->record_log = true;
+  spec->format = formats[format];
+  spec->from.what = GHEE_BOUND_EARLIEST;
+  spec->to.what = GHEE_BOUND_NOW;
+  GHEE_TRY(read_bound(input, "from", false, &spec->from, err));
+  GHEE_TRY(read_bound(input, "to", true, &spec->to, err));
+  GHEE_TRY(read_metadata(spec, input, err));
+  GHEE_TRY(ghee_node_read_text(input, "metadata_prefix", &prefix, err));
+  if (spec->to.what == GHEE_BOUND_NEVER && spec->train) return ghee_node_error(ghee_node_get(input, "to"), err, "train needs an input that ends: to: now, a time, or offsets");
+  spec->metadata_prefix = ghee_strdup(prefix);
+  return spec->metadata_prefix ? GHEE_OK : no_memory(err);
+}
+
+void ghee_spec_put_log(ghee_json *json, const ghee_job_spec *spec) {
+  put_bound(json, "from", &spec->from);
+  put_bound(json, "to", &spec->to);
+  if (spec->metadata) {
+    ghee_json_begin_list(json, "metadata");
+    for (uint32_t k = 0; metadata_names[k]; k++)
+      if (spec->metadata & 1u << k) ghee_json_text(json, NULL, metadata_names[k]);
+    ghee_json_end_list(json);
+  }
+  ghee_json_text(json, "metadata_prefix", spec->metadata_prefix);
+}
