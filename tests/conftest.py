@@ -117,3 +117,16 @@ def jobs(state):
     """Names of the jobs in a state folder."""
     folder = pathlib.Path(state) / "ghee" / "jobs"
     return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+
+
+@pytest.fixture(scope="session")
+def kafka():
+    """A real broker, for all tests of a run that need one."""
+    from kafka import Broker, CannotInstall
+
+    try:
+        broker = Broker().__enter__()
+    except CannotInstall as e:
+        pytest.skip(str(e))
+    yield broker
+    broker.__exit__()

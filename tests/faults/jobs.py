@@ -46,14 +46,18 @@ def train(batches, ctx):
     return ctx.rank
 
 
+def input_of(source, **more):
+    return ghee.Input(source, format="json" if source.startswith("kafka:") else None, **more)
+
+
 def task(kind, workers, source, out, name, rows, transport):
     first = ghee.Stage(slow, workers=workers[0], batch_size=BATCH)
     if kind == "predict":
-        return ghee.task.LocalTask(ghee.Input(source), preprocess=first, predict=ghee.Stage(Predict, workers=workers[1]),
+        return ghee.task.LocalTask(input_of(source), preprocess=first, predict=ghee.Stage(Predict, workers=workers[1]),
                                    postprocess=ghee.Stage(post, workers=workers[2]),
                                    output=ghee.Output(out, target_file_size="64KiB"), name=name, max_crashes=0, transport=transport)
     stage = ghee.Stage(train, workers=workers[1], batch_size=BATCH, form="numpy", args={"rows": rows, "out": out})
-    return ghee.task.LocalTask(ghee.Input(source, epochs=2, shuffle=ghee.Shuffle(seed=5, window=2)), preprocess=first, train=stage, name=name,
+    return ghee.task.LocalTask(input_of(source, epochs=2, shuffle=ghee.Shuffle(seed=5, window=2)), preprocess=first, train=stage, name=name,
                                max_crashes=0, transport=transport)
 
 

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Kafka broker for tests: `with Broker() as broker`, topics, records in and out."""
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+
+from storages import SERVICES, CannotInstall
+
+UP = SERVICES / "kafka"
+
+
+class Broker:
+    """One broker of its own, gone at the end."""
+
+    def __init__(self):
+        self.run = tempfile.mkdtemp(prefix="ghee-kafka-")
+        self.run_env = {**os.environ, "KAFKA_RUN": self.run}
+
+    def up(self):
+        done = subprocess.run([str(UP / "up")], env=self.run_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode == 77:
+            raise CannotInstall(done.stderr.strip())
+        assert done.returncode == 0, done.stderr
+        self.address = done.stdout.strip()
+        host, port = self.address.split(":")
+        self.sasl_address = f"{host}:{int(port) + 1}"
+
+    def kill(self):
+        """At once, as a power cut; `up` brings it back with its data, on the same port."""
+        subprocess.run([str(UP / "down"), "-k"], env=self.run_env, check=True)
+
+    def __enter__(self):
+        try:
+            self.up()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run([str(UP / "down")], env=self.run_env, check=False)
+        shutil.rmtree(self.run, ignore_errors=True)
+
+    def uri(self, topic):
+        return f"kafka://{self.address}/{topic}"
+
+    def admin(self):
+        from confluent_kafka.admin import AdminClient
+
+        return AdminClient({"bootstrap.servers": self.address})
+
+    def topic(self, partitions=1, **config):
+        """A new topic; its name."""
+        from confluent_kafka.admin import NewTopic
+
+        name = f"t-{uuid.uuid4().hex[:12]}"
+        config = {k.replace("_", "."): str(v) for k, v in config.items()}
+        admin = self.admin()
+        admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(60)
+        return name
+
+    def write(self, topic, values, partitions=None, key=None, headers=None, timestamp=None):
+        """Values (bytes) in order, to partitions by turns where their number is said."""
+        from confluent_kafka import Producer
+
+        producer = Producer({"bootstrap.servers": self.address, "enable.idempotence": True, "linger.ms": 5, "queue.buffering.max.messages": 2_000_000})
+        for i, value in enumerate(values):
+            more = {} if partitions is None else {"partition": i % partitions}
+            if timestamp is not None:
+                more["timestamp"] = timestamp(i)
+            producer.produce(topic, value, key=key and key(i), headers=headers and headers(i), **more)
+            producer.poll(0)
+        assert producer.flush(60) == 0
+
+    def read(self, topic):
+        """All committed (partition, offset, value) of a topic."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": "tests", "isolation.level": "read_committed", "enable.auto.commit": False,
+                             "auto.offset.reset": "earliest", "enable.partition.eof": True})
+        partitions = consumer.list_topics(topic, 30).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
+        ended, found = set(), []
+        while len(ended) < len(partitions):
+            for message in consumer.consume(10_000, 1.0):
+                if message.error() is None:
+                    found.append((message.partition(), message.offset(), message.value()))
+                else:
+                    ended.add(message.partition())
+        consumer.close()
+        return found
+
+
+class Topics(Broker):
+    """As one of `storages`, to be read: a folder of Parquet becomes a topic, its rows JSON values."""
+
+    env = {}
+
+    def __enter__(self):
+        self.topics = {}
+        return super().__enter__()
+
+    def put(self, folder, name):
+        import json
+        import pathlib
+
+        import pyarrow.parquet as pq
+
+        files = sorted(pathlib.Path(folder).glob("*.parquet"))
+        self.topics[name] = self.topic(len(files))
+        rows = [pq.read_table(f).to_pylist() for f in files]
+        self.write(self.topics[name], (json.dumps(row).encode() for some in zip(*rows) for row in some), partitions=len(files))
+
+    def uri(self, name):
+        return super().uri(self.topics.get(name, name))
