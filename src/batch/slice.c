@@ -29,7 +29,7 @@ static shared *share(ghee_batch *batch) {
 
 ghee_status ghee_batch_slice(ghee_batch *batch, int64_t offset, int64_t rows, ghee_batch *out, ghee_error *err) {
   if (offset < 0 || rows < 0 || rows > batch->array.length - offset)
-    return ghee_error_set(err, GHEE_INVALID, "rows %lld to %lld are asked of a batch of %lld", (long long)offset, (long long)(offset + rows), (long long)batch->array.length);
+    return ghee_error_set(err, GHEE_INVALID, "%lld rows from row %lld on are asked of a batch of %lld", (long long)rows, (long long)offset, (long long)batch->array.length);
   shared *of = share(batch);
   if (!of) return ghee_error_no_memory(err, "slicing a batch");
   atomic_fetch_add_explicit(&of->count, 1, memory_order_relaxed);

@@ -287,6 +287,7 @@ static void test_pushed_body(void **state) {
   assert_memory_equal(of.text, "hello", 5);
   assert_int_equal(of.size, 5);
   assert_int_equal(of.restarts, 2);
+  ghee_http_response_fini(&response);
   of.answer = GHEE_USER;
   assert_int_equal(ghee_http_do(http, &request, &response, &err), GHEE_USER);
   assert_string_equal(err.message, "enough");

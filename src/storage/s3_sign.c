@@ -101,7 +101,7 @@ ghee_status ghee_s3_sign(const ghee_s3_signing *of, ghee_buffer *out, ghee_error
   const char *headers[MOST];
   char hash[GHEE_S3_HASH_SIZE];
   ghee_buffer text = {0}, start = {0};
-  memcpy(headers, of->headers, of->n_headers * sizeof *headers);
+  for (size_t i = 0; i < of->n_headers; i++) headers[i] = of->headers[i];
   qsort(headers, of->n_headers, sizeof *headers, by_name);
   ghee_status status = canonical(of, headers, &text, err);
   if (status == GHEE_OK) status = ghee_s3_hash(text.data, text.size, hash, err);
