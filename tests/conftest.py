@@ -53,6 +53,28 @@ def read_ids(folder, column="id"):
     return np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
 
 
+@pytest.fixture(scope="session")
+def s3_server():
+    """A real S3 server, for all tests that want one; see `s3`."""
+    from storages import S3, CannotInstall
+
+    try:
+        with S3() as at:
+            yield at
+    except CannotInstall as e:
+        pytest.skip(f"no S3 server: {e}")
+
+
+@pytest.fixture
+def s3(s3_server, monkeypatch):
+    """The server, with the environment of its clients."""
+    for name in [n for n in os.environ if n.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_server.env.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
+
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 

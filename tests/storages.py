@@ -54,10 +54,11 @@ class File:
 class S3:
     """A server of its own, with an empty bucket. `env` is that of its clients."""
 
-    def __init__(self, parallel=False, folder=None):
-        """folder: of a server that is running already; it stays."""
-        self.folder, self.own = folder or tempfile.mkdtemp(prefix="ghee-s3-"), folder is None
-        self.run_env = {**os.environ, "S3_RUN": self.folder, **({"S3_PARALLEL": "1"} if parallel else {})}
+    def __init__(self, parallel=False, cert=None):
+        """parallel: many requests at a time, for what has no commits. cert: (certificate, key), for https."""
+        self.folder = tempfile.mkdtemp(prefix="ghee-s3-")
+        self.run_env = {**os.environ, "S3_RUN": self.folder, **({"S3_PARALLEL": "1"} if parallel else {}),
+                        **({"S3_CERT": str(cert[0]), "S3_KEY": str(cert[1])} if cert else {})}
 
     def up(self):
         done = subprocess.run([str(SERVICES / "s3" / "up")], env=self.run_env, capture_output=True, text=True)
@@ -79,9 +80,8 @@ class S3:
         return self
 
     def __exit__(self, *_):
-        if self.own:
-            subprocess.run([str(SERVICES / "s3" / "down")], env=self.run_env, check=False)
-            shutil.rmtree(self.folder, ignore_errors=True)
+        subprocess.run([str(SERVICES / "s3" / "down")], env=self.run_env, check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def curl(self, path, *more):
         """One signed request."""

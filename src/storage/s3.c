@@ -83,6 +83,15 @@ void ghee_s3_bare_etag(char *etag) {
   etag[length - 2] = 0;
 }
 
+/* The answer to HEAD has no body, so a refusal does not say why: GET is asked, whose answer does. */
+static ghee_status ask_why(ghee_s3_store *store, const ghee_s3_request *head_request, ghee_status refused, ghee_error *err) {
+  ghee_s3_request request = {.what = head_request->what, .method = "GET", .key = head_request->key, .headers = {"range: bytes=0-0"}, .n_headers = 1, .most_body_bytes = 1};
+  ghee_error why = {0};
+  ghee_status status = ghee_s3_do(store, &request, &why);
+  ghee_s3_request_fini(&request);
+  return status == GHEE_OK ? refused : ghee_error_set(err, status, "%s", why.message);
+}
+
 ghee_status ghee_s3_head(ghee_s3_store *store, const char *key, uint64_t *size_bytes, char *etag, ghee_error *err) {
   char *what = ghee_asprintf("cannot look at %s%s", store->head, key), length[32] = "0";
   if (!what) return ghee_error_no_memory(err, "looking at an object");
@@ -93,6 +102,8 @@ ghee_status ghee_s3_head(ghee_s3_store *store, const char *key, uint64_t *size_b
     *size_bytes = strtoull(length, NULL, 10);
     if (etag && !ghee_http_header(&request.response, "etag", etag, GHEE_S3_ETAG_SIZE)) etag[0] = 0;
     if (etag) ghee_s3_bare_etag(etag);
+  } else if (request.response.status == 400 || request.response.status == 403) {
+    status = ask_why(store, &request, status, err);
   }
   ghee_s3_request_fini(&request);
   ghee_free(what);

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs against a real S3 server, and what goes wrong there: each failure has its class, names the object and says what to do; nothing of
+the job stays behind, in the bucket either."""
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import ghee
+from conftest import ROOT, program, read_ids
+from ghee.task import LocalTask
+from storages import S3
+
+
+def same(batch):
+    return batch
+
+
+def job(source, out, **more):
+    return LocalTask(ghee.Input(source), preprocess=ghee.Stage(same, workers=2), output=ghee.Output(out, **more))
+
+
+@pytest.fixture
+def place(s3, request):
+    """A prefix of the bucket for one test; nothing but its inputs and outputs may lie there in the end."""
+    name = request.node.name.replace("[", "-").replace("]", "")
+    yield name
+    assert not [k for k in s3.names(name) if "/." in "/" + k], s3.names(name)
+    assert not s3.uploads()
+
+
+@pytest.fixture
+def source(s3, ids, place):
+    """5,000 ids on the server."""
+    s3.put(ids(5_000), f"{place}/in")
+    return s3.uri(f"{place}/in")
+
+
+def fetched(s3, name, folder):
+    s3.get(name, folder)
+    return read_ids(folder)
+
+
+def test_one_job(s3, place, source, tmp_path):
+    out = s3.uri(f"{place}/out")
+    result = job(source, out, target_file_size="16KiB").run()
+    assert result.progress["rows_out"] == 5_000
+    assert np.array_equal(fetched(s3, f"{place}/out", tmp_path / "got"), np.arange(5_000))
+    names = s3.names(f"{place}/out")
+    assert {"_SUCCESS", "_manifest.json"} < set(names) and len(names) > 3
+    done = subprocess.run([program(), "verify", out], capture_output=True, text=True)
+    assert done.returncode == 0 and "is whole" in done.stdout
+    with pytest.raises(ghee.ExistsError, match="is there already"):
+        job(source, out).run()
+    job(source, out, mode="append").run()
+    assert len(fetched(s3, f"{place}/out", tmp_path / "twice")) == 10_000
+    job(source, out, mode="overwrite").run()
+    assert np.array_equal(fetched(s3, f"{place}/out", tmp_path / "again"), np.arange(5_000))
+
+
+def test_large_files_go_up_in_parts(s3, place, tmp_path):
+    (tmp_path / "big").mkdir()
+    rng = np.random.default_rng(1)
+    pq.write_table(pa.table({"id": np.arange(3_000_000), "x": rng.random(3_000_000)}), tmp_path / "big" / "part.parquet")
+    s3.put(tmp_path / "big", f"{place}/in")
+    job(s3.uri(f"{place}/in"), s3.uri(f"{place}/out")).run()
+    assert np.array_equal(fetched(s3, f"{place}/out", tmp_path / "got"), np.arange(3_000_000))
+    assert max(p.stat().st_size for p in (tmp_path / "got").iterdir()) > 8 << 20
+
+
+WRONG = [({"AWS_SECRET_ACCESS_KEY": "wrong"}, ghee.DeniedError, "AWS_SECRET_ACCESS_KEY"), ({"AWS_ACCESS_KEY_ID": "nobody"}, ghee.DeniedError, "AWS_ACCESS_KEY_ID"),
+         ({"AWS_ACCESS_KEY_ID": ""}, ghee.DeniedError, "AWS_SECRET_ACCESS_KEY"), ({"AWS_PROFILE": "none"}, ghee.NotFoundError, "no profile"),
+         ({"AWS_ENDPOINT_URL": "http://no-such-host.invalid"}, ghee.SystemIOError, "no-such-host.invalid"), ({"AWS_ENDPOINT_URL": "nothing"}, ghee.InvalidError, "http")]
+
+
+@pytest.mark.parametrize("wrong, error, words", WRONG, ids=["secret", "key", "half", "profile", "host", "endpoint"])
+def test_settings_that_are_wrong(s3, place, source, tmp_path, monkeypatch, wrong, error, words):
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(error, match=words):
+        job(source, tmp_path / "out").run()
+    with pytest.raises(error, match=words):  # known before any work is done
+        job(tmp_path / "ids", s3.uri(f"{place}/out")).run()
+    assert not (tmp_path / "out").exists()
+    for name in wrong:
+        monkeypatch.setenv(name, s3.env.get(name, "default"))
+
+
+def test_what_is_not_there(s3, place, source, tmp_path):
+    for uri in (s3.uri(f"{place}/none"), "s3://no-such-bucket/in"):
+        with pytest.raises(ghee.NotFoundError, match=uri.split("/")[2]):
+            job(uri, tmp_path / "out").run()
+    with pytest.raises(ghee.NotFoundError, match="NoSuchBucket"):
+        job(source, "s3://no-such-bucket/out").run()
+
+
+def test_listing_denied(s3, place, source, tmp_path):
+    with pytest.raises(ghee.DeniedError, match="AccessDenied|403"):
+        job(source.replace("s3://test/", "s3://test;anonymous/"), tmp_path / "out").run()
+
+
+def gated(folder):
+    """A function that waits, at its first batch, until the test has done what it wants to do meanwhile."""
+
+    def wait(batch):
+        ready, go = folder / "ready", folder / "go"
+        if not go.exists():
+            ready.touch()
+            threading.Event().wait(0.05)
+            while not go.exists():
+                threading.Event().wait(0.01)
+        return batch
+
+    return wait
+
+
+def run_meanwhile(folder, task, meanwhile):
+    """Runs the task; once a batch is in its function, does `meanwhile`, then lets it go on."""
+    failure = []
+
+    def other():
+        while not (folder / "ready").exists():
+            threading.Event().wait(0.01)
+        try:
+            meanwhile()
+        except BaseException as e:
+            failure.append(e)
+        (folder / "go").touch()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    try:
+        return task.run()
+    finally:
+        (folder / "ready").touch()
+        thread.join()
+        assert not failure, failure
+
+
+def waiting_job(source, out, folder, **more):
+    return LocalTask(ghee.Input(source), preprocess=ghee.Stage(gated(folder), workers=1, buffer="1MiB"), output=ghee.Output(out), **more)
+
+
+@pytest.mark.parametrize("what", ["replaced", "deleted"])
+def test_changed_while_read(s3, place, tmp_path, what):
+    """The last of many files, far ahead of what is read before the first batch is through."""
+    (tmp_path / "in").mkdir()
+    for k in range(40):
+        part = np.arange(k * 20_000, (k + 1) * 20_000)
+        pq.write_table(pa.table({"id": part, "x": np.random.default_rng(k).random(20_000)}), tmp_path / "in" / f"part-{k:02}.parquet", row_group_size=5_000)
+    s3.put(tmp_path / "in", f"{place}/in")
+    last = f"/test/{place}/in/part-39.parquet"
+
+    def meanwhile():
+        s3.curl(last, *(["-X", "DELETE"] if what == "deleted" else ["-T", str(tmp_path / "in" / "part-00.parquet")]))
+
+    with pytest.raises((ghee.ChangedError, ghee.NotFoundError), match="part-39"):
+        run_meanwhile(tmp_path, waiting_job(s3.uri(f"{place}/in"), tmp_path / "out", tmp_path), meanwhile)
+    assert not (tmp_path / "out").exists()
+
+
+def test_server_restarts_meanwhile(s3, place, source, tmp_path):
+    def meanwhile():
+        s3.kill()
+        s3.up()
+
+    run_meanwhile(tmp_path, waiting_job(source, s3.uri(f"{place}/out"), tmp_path), meanwhile)
+    assert np.array_equal(fetched(s3, f"{place}/out", tmp_path / "got"), np.arange(5_000))
+
+
+def test_two_jobs_one_place(s3, place, source, tmp_path):
+    """Both have begun when the place was empty; one publishes, the other is told."""
+    out, told = s3.uri(f"{place}/out"), []
+
+    def meanwhile():
+        job(source, out).run()
+
+    with pytest.raises((ghee.ExistsError, ghee.BusyError)) as told:
+        run_meanwhile(tmp_path, waiting_job(source, out, tmp_path), meanwhile)
+    assert f"{place}/out" in str(told.value)
+    assert np.array_equal(fetched(s3, f"{place}/out", tmp_path / "got"), np.arange(5_000))
+
+
+def test_uploads_of_a_killed_job_are_aborted(s3, place, source):
+    """An upload that a killed worker left in the staging folder of a job is gone once the job has been published by its next run."""
+    begun = s3.curl(f"/test/{place}/.out.ghee-dead/part-0.parquet?uploads=", "-X", "POST")
+    assert "UploadId" in begun and s3.uploads()
+    out = s3.uri(f"{place}/out")
+    done = subprocess.run([sys.executable, "-c", KILLED.format(source=source, out=out, tests=str(ROOT / "tests"))], env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
+                          capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    left = [k for k in s3.uploads() if "ghee-dead" not in k]
+    task = LocalTask(ghee.Input(source), preprocess=ghee.Stage(same), output=ghee.Output(out), name="killed")
+    task.resume()
+    assert [k for k in s3.uploads() if "ghee-dead" not in k] == [], left
+    # The other one is of a job nobody came back for: it is a day too young to be taken for dead, and goes with its staging folder.
+    assert s3.uploads() == [f"{place}/.out.ghee-dead/part-0.parquet"]
+    abort = begun.partition("<UploadId>")[2].partition("<")[0]
+    s3.curl(f"/test/{place}/.out.ghee-dead/part-0.parquet?uploadId={abort}", "-X", "DELETE")
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+import ghee
+def same(batch):
+    return batch
+def suicide(batch):
+    os.kill(int(os.environ["CLIENT"]), signal.SIGKILL)
+    return batch
+os.environ["CLIENT"] = str(os.getpid())
+ghee.task.LocalTask(ghee.Input({source!r}), preprocess=ghee.Stage(suicide), output=ghee.Output({out!r}), name="killed").run()
+"""
+
+
+def test_own_authority(s3_server, ids, tmp_path, monkeypatch):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                    "-subj", "/CN=ghee", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    with S3(cert=(cert, key)) as at:
+        for name, value in at.env.items():
+            monkeypatch.setenv(name, value)
+        assert at.env["AWS_ENDPOINT_URL"].startswith("https:")
+        with pytest.raises(ghee.DeniedError, match="certificate"):
+            job(ids(1_000), at.uri("out")).run()
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(cert))
+        job(tmp_path / "ids", at.uri("out")).run()
+        job(at.uri("out"), tmp_path / "back").run()
+    assert np.array_equal(read_ids(tmp_path / "back"), np.arange(1_000))
