@@ -152,5 +152,5 @@ def truth(lines):
 
 def faults(lines):
     yield lines.figure("one of 4 workers killed: rows lost or doubled", _wrong, "rows", "== 0")
-    yield lines.figure("one of 4 workers killed: the job ended", lambda x: float(x.get("ended", False)), "share of runs", "== 1", max)
+    yield lines.figure("one of 4 workers killed: the job ended", lambda x: float(x.get("ended", False)), "share of runs", "== 1", better=max)
     yield lines.figure("one of 4 workers killed: time lost", "seconds_lost", "s")
