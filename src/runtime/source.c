@@ -8,7 +8,7 @@
  *   worker would take small chunks that others could work on.
  * - What lies ready is bounded by a few batches and by the budget: the estimate of a batch is reserved before it is decoded, the difference to what
  *   it took is a debt or given back. The host gives the bytes back when it is done with the batch.
- * - A shuffled chunk is read whole, its rows permuted by (seed, epoch, chunk), then cut. */
+ * - A shuffled chunk is read whole; its batches take rows of it in an order by (seed, epoch, chunk). Only what lies ready exists twice. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,8 +29,9 @@ typedef struct lease {
   uint32_t part, parts;          /* next part to open */
   ghee_part_reader *reader;      /* of the open part */
   ghee_plan_part of;             /* the open part */
-  ghee_batch shuffled;           /* the whole chunk, permuted */
-  int64_t taken;                 /* rows of `shuffled` that were given out */
+  ghee_batch whole;              /* the chunk, where rows are shuffled */
+  uint32_t *order;               /* of its rows */
+  int64_t taken;                 /* rows of `order` that were given out */
   ghee_buffer rejects;           /* of rows that could not be read, for the next item */
   uint64_t estimate;             /* bytes of a batch */
 } lease;
@@ -67,7 +68,8 @@ static void close_part(lease *of) {
 
 static void lease_free(lease *of) {
   close_part(of);
-  ghee_batch_release(&of->shuffled);
+  ghee_batch_release(&of->whole);
+  ghee_free(of->order);
   ghee_buffer_fini(&of->rejects);
   ghee_free(of);
 }
@@ -98,12 +100,10 @@ static ghee_status next_batch(ghee_source_reader *source, lease *of, ghee_batch 
   return ghee_part_reader_next(of->reader, out, row, source->worker->spec->divert ? &of->rejects : NULL, err);
 }
 
-/* Reads and permutes a whole chunk. */
+/* Reads a whole chunk and draws the order of its rows. */
 static ghee_status load_shuffled(ghee_source_reader *source, lease *of, ghee_error *err) {
   ghee_worker *worker = source->worker;
   GHEE_ARRAY(ghee_batch) batches = {0};
-  ghee_batch whole = {0};
-  uint32_t *rows = NULL;
   ghee_status status = GHEE_OK;
   for (uint32_t i = 0; i < of->parts && status == GHEE_OK; i++) {
     status = open_part(source, of, i, err);
@@ -119,36 +119,30 @@ static ghee_status load_shuffled(ghee_source_reader *source, lease *of, ghee_err
     if (status == GHEE_CLOSED) status = GHEE_OK;
     close_part(of);
   }
-  if (status == GHEE_OK && batches.count > 0) {
-    status = ghee_batch_concat(batches.items, batches.count, &whole, err);
-    size_t n = status == GHEE_OK ? (size_t)ghee_batch_rows(&whole) : 0;
-    if (n > 0 && !(rows = ghee_alloc(n * sizeof *rows))) status = ghee_error_no_memory(err, "shuffling a chunk");
-    if (status == GHEE_OK && n > 0) {
-      ghee_random random;
-      ghee_random_init(&random, worker->spec->seed, of->attempt.epoch, (uint64_t)of->attempt.chunk + 1);
-      ghee_random_permutation(&random, rows, n);
-      status = ghee_batch_take(&whole, rows, n, &of->shuffled, err);
-    }
-  }
-  ghee_free(rows);
-  ghee_batch_release(&whole);
+  if (status == GHEE_OK && batches.count > 0) status = ghee_batch_concat(batches.items, batches.count, &of->whole, err);
   for (size_t i = 0; i < batches.count; i++) ghee_batch_release(&batches.items[i]);
   ghee_array_fini(&batches);
-  return status;
+  size_t n = of->whole.schema ? (size_t)ghee_batch_rows(&of->whole) : 0;
+  if (status != GHEE_OK || n == 0) return status;
+  if (!(of->order = ghee_alloc(n * sizeof *of->order))) return ghee_error_no_memory(err, "shuffling a chunk");
+  ghee_random random;
+  ghee_random_init(&random, worker->spec->seed, of->attempt.epoch, (uint64_t)of->attempt.chunk + 1);
+  ghee_random_permutation(&random, of->order, n);
+  return GHEE_OK;
 }
 
 static ghee_status next_shuffled(ghee_source_reader *source, lease *of, ghee_item *out, ghee_error *err) {
-  if (of->seq == 0 && !of->shuffled.schema) {
+  if (of->seq == 0 && !of->whole.schema) {
     GHEE_TRY(load_shuffled(source, of, err));
     /* The ranks may be further than this chunk is long: its end still says how many batches it has. */
-    int64_t rows = of->shuffled.schema ? ghee_batch_rows(&of->shuffled) : 0, size = source->batch_rows, batches = (rows + size - 1) / size;
+    int64_t rows = of->whole.schema ? ghee_batch_rows(&of->whole) : 0, size = source->batch_rows, batches = (rows + size - 1) / size;
     of->seq = of->from_seq < batches ? of->from_seq : (uint32_t)batches;
     of->taken = of->seq * size < rows ? of->seq * size : rows;
   }
-  int64_t left = of->shuffled.schema ? ghee_batch_rows(&of->shuffled) - of->taken : 0;
+  int64_t left = of->whole.schema ? ghee_batch_rows(&of->whole) - of->taken : 0;
   if (left <= 0) return GHEE_CLOSED;
   int64_t rows = left < source->batch_rows ? left : source->batch_rows;
-  GHEE_TRY(ghee_batch_slice(&of->shuffled, of->taken, rows, &out->batch, err));
+  GHEE_TRY(ghee_batch_take(&of->whole, of->order + of->taken, (size_t)rows, &out->batch, err));
   of->taken += rows;
   out->row = UINT64_MAX;
   out->file = of->of.file;
