@@ -116,7 +116,7 @@ def raises(b): raise ValueError("negative rating -3")
 def waits(b): threading.Event().wait()
 def gated(b):
     """Holds the batch with row 500 until the test opens the gate."""
-    if 500 in b["id"]: open(os.path.join(os.path.dirname(__file__), "gate")).close()
+    if 500 in b["id"]: open(os.path.join(os.path.dirname(__file__), "gate")).read()
     return b
 def loud(b):
     print("hello from", len(b["id"]))

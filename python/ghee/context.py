@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user function may ask of ghee."""
+from typing import Any, Iterable, Mapping, Union
 
 
 class Context:
@@ -9,18 +10,22 @@ class Context:
     worker   index of this worker in its stage, from 0;  workers: how many there are
     """
 
-    def __init__(self, worker, params):
+    params: Mapping[str, Any]
+    worker: int
+    workers: int
+
+    def __init__(self, worker: Any, params: Mapping[str, Any]) -> None:
         self._worker = worker
         self.params = params
         self.worker, self.workers = worker.index, worker.count
 
-    def reject(self, rows, reason):
+    def reject(self, rows: Union[int, Iterable[int]], reason: str) -> None:
         """Refuses rows of the batch in work, by index into it.
 
         Stops the job with `reason`, or, where the description says `on_reject: divert`, sends their file and row to the dead-letter
         output; leave them out of what you return."""
         try:
-            rows = [int(r) for r in rows]
+            indices = [int(r) for r in rows]  # type: ignore[union-attr]
         except TypeError:
-            rows = [int(rows)]
-        self._worker.reject(rows, reason)
+            indices = [int(rows)]  # type: ignore[arg-type]
+        self._worker.reject(indices, reason)

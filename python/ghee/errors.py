@@ -3,13 +3,14 @@
 
 Each is a `GheeError` and, where Python has an exception of the same meaning, that too. Ctrl-C and `ghee cancel` (exit code 130) are
 KeyboardInterrupt."""
+from typing import NoReturn
 
 
 class GheeError(RuntimeError):
     """Base of all. `status` is the exit code of the command line for the same failure. The first line of the message says what went
     wrong, where, and what to do."""
 
-    status = 1
+    status: int = 1
 
 
 class InternalError(GheeError):
@@ -124,7 +125,7 @@ BY_STATUS = {error.status: error for error in CLASSES}
 CANCELED = 130
 
 
-def raise_status(status, message):
+def raise_status(status: int, message: str) -> NoReturn:
     """Raises what a status of the C library stands for."""
     if status == CANCELED:
         raise KeyboardInterrupt(message)

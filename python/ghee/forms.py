@@ -13,9 +13,12 @@ What goes in, by the Arrow type of a column (docs of `ghee.Stage` tell users):
 What comes out keeps the type of a column that was handed through or has the same name and kind: zones of timestamps, precision of decimals,
 widths inside lists."""
 import sys
+from typing import Any, Callable, TypeVar
 
 from ghee._core.worker import capsules_of, columns_of, schema_of
 from ghee.errors import UserError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Exported:
@@ -214,40 +217,40 @@ def of(form):
     return _OPEN[form], _given
 
 
-def arrow(function):
+def arrow(function: F) -> F:
     """Marks a function, or a class, whose batches are `pyarrow.RecordBatch`. All types come and go exactly as they are stored.
 
     >>> @ghee.arrow
     ... def keep_long(batch):
     ...     return batch.filter(pc.greater(pc.utf8_length(batch["text"]), 10))
     """
-    function.__ghee_form__ = "arrow"
+    function.__ghee_form__ = "arrow"  # type: ignore[attr-defined]
     return function
 
 
-def pandas(function):
+def pandas(function: F) -> F:
     """Marks a function, or a class, whose batches are `pandas.DataFrame` (a new one for each call). The index is not kept.
 
     >>> @ghee.pandas
     ... def features(df):
     ...     return df.assign(hour=df["when"].dt.hour)
     """
-    function.__ghee_form__ = "pandas"
+    function.__ghee_form__ = "pandas"  # type: ignore[attr-defined]
     return function
 
 
-def rows(function):
+def rows(function: F) -> F:
     """Marks a function, or a class, whose batches are lists of dicts, one dict a row. Easy, and slow: about a microsecond a value.
 
     >>> @ghee.rows
     ... def clean(rows):
     ...     return [{**row, "text": row["text"].strip()} for row in rows if row["text"]]
     """
-    function.__ghee_form__ = "rows"
+    function.__ghee_form__ = "rows"  # type: ignore[attr-defined]
     return function
 
 
-def torch(function):
+def torch(function: F) -> F:
     """Marks a function, or a class, whose batches are dicts of torch tensors in memory of their own. train has this form by itself.
 
     >>> @ghee.torch
@@ -255,5 +258,5 @@ def torch(function):
     ...     def __init__(self, ctx): self.model = torch.jit.load(ctx.params["model"])
     ...     def __call__(self, batch): return {"score": self.model(batch["x"])}
     """
-    function.__ghee_form__ = "torch"
+    function.__ghee_form__ = "torch"  # type: ignore[attr-defined]
     return function

@@ -7,14 +7,24 @@ import json
 import os
 import pickle
 import sys
-from typing import Any, Callable, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from ghee.errors import InvalidError, UnsupportedError
 
 
+Uri = Union[str, "os.PathLike[str]"]
+Size = Union[str, int]  # "256MiB", "2Gi", or bytes
+Progress = Union[bool, None, Callable[[Dict[str, Any]], Any]]
+
+
 @dataclasses.dataclass
 class Shuffle:
-    """Seeded shuffle: row groups permuted, `window` of them at a time, rows permuted inside. Another order each epoch."""
+    """Seeded shuffle: row groups permuted, `window` of them at a time, rows permuted inside; another order each epoch. The same seed, plan
+    and number of ranks give the same batches.
+
+    seed    any whole number
+    window  row groups that are mixed at a time, 8 by itself; less where the stage's `buffer` does not hold them (`explain()` shows it)
+    """
 
     seed: int = 0
     window: Optional[int] = None
@@ -22,15 +32,22 @@ class Shuffle:
 
 @dataclasses.dataclass
 class Input:
-    """What is read. `uri`: a file, a folder, or a list of them, or topics ("kafka://host:9092/topic"). `columns`: only these are read.
+    """What is read.
 
+    uri        a file, a folder, or a list of them: text or pathlib paths; or topics ("kafka://host:9092/topic")
+    columns    names of the columns to read, in this order; all by itself
+    format     parquet, csv, jsonl, ipc; told by the files' names by itself
+    shuffle    a `Shuffle`, or True for `Shuffle()`
+    epochs     how often all of it is read (train)
+    delimiter, header, null: of CSV; "," , True, ""
     options    settings of the storage; secrets as "${NAME}", which is taken from the environment
     from_, to  of a topic: "earliest", "latest", "now", a datetime, or offsets by partition ({0: 17}); `to` "never" follows it
     metadata   format "json": what of each record becomes a column besides those of its value (key, headers, partition, offset,
                timestamp), its name behind metadata_prefix
-    """
 
-    uri: Union[str, os.PathLike, Sequence[Union[str, os.PathLike]]]
+    All files have the same columns and types. Errors: NotFoundError (no such file or column, no files), DeniedError, CorruptError, SchemaError."""
+
+    uri: Union[Uri, Sequence[Uri]]
     columns: Optional[Sequence[str]] = None
     format: Optional[str] = None
     shuffle: Union[Shuffle, bool, None] = None
@@ -47,12 +64,20 @@ class Input:
 
 @dataclasses.dataclass
 class Output:
-    """Where results go. mode: error (the output must not be there), overwrite, append."""
+    """Where results go: a folder that appears whole, with a manifest and `_SUCCESS`, or not at all.
 
-    uri: Union[str, os.PathLike]
+    uri               the folder: text or a pathlib path
+    format            parquet (by itself), csv, jsonl, ipc
+    codec             of Parquet and IPC: zstd, snappy, lz4, none, …
+    target_file_size  "256MiB", or bytes: files are about so large
+    row_group_rows    rows of a row group of Parquet
+    mode              "error": the folder must not be there (ExistsError); "overwrite"; "append"
+    """
+
+    uri: Uri
     format: Optional[str] = None
     codec: Optional[str] = None
-    target_file_size: Union[str, int, None] = None
+    target_file_size: Optional[Size] = None
     row_group_rows: Optional[int] = None
     mode: Optional[str] = None
 
@@ -61,15 +86,25 @@ class Output:
 class Stage:
     """A user function with its workers and environment.
 
-    function    a function, a class (made once a worker), or "package.module:name", "library.so:name"
-    args        what the function finds in `ctx.params`
-    batch_size  rows of a batch (train: of a step)
-    timeout     seconds, or "30s", that one call may take
+    function    `f(batch)`, `f(batch, ctx)`, or a class, made once a worker with `__init__()` or `__init__(ctx)` and then called; for train
+                `f(batches, ctx)`. Or text: "package.module:name", "library.so:name" (native, ghee/udf.h).
+    workers     how many processes; 1 by itself
+    args        a mapping that the function finds in `ctx.params`
+    batch_size  most rows of a batch; for train exactly the rows of a step, but for an epoch's last
+    timeout     seconds, or text like "30s", that one call may take: then TimeLimitError
     rows        "same": the function must return as many rows as it got
-    cpu, memory, gpu, image: the environment of a worker; memory is also its limit
-    """
+    form        what a batch is: "numpy" (by itself), "arrow", "pandas", "rows", "torch" (by itself for train); as the decorators ghee.arrow … say
+    cpu, memory, gpu, image, env: the environment of a worker; `memory` ("2Gi") is also its limit: beyond it LimitError
+    buffer      bytes of ghee's own batches in one worker, "64MiB" by itself
 
-    function: Union[Callable, str, type, None] = None
+    A batch in NumPy form is a dict from column name to array of shape (rows,), or (rows, …) for tensors of fixed shape; arrays are read-only.
+    Columns with nulls are masked arrays; text, bytes, decimals, lists and structs are object arrays with None; timestamps are datetime64 in UTC,
+    dates datetime64[D], times of day and durations timedelta64.
+
+    The function returns a dict of columns of one length, a `pyarrow.RecordBatch` or Table, a DataFrame, or a list of dicts; None is no rows. The
+    first batch fixes names and types: lossless casts pass, anything else is a SchemaError. What it raises stops the job with UserError."""
+
+    function: Union[Callable[..., Any], str, type, None] = None
     workers: Optional[int] = None
     args: Optional[Mapping[str, Any]] = None
     batch_size: Optional[int] = None
@@ -77,16 +112,25 @@ class Stage:
     rows: Optional[str] = None
     form: Optional[str] = None
     cpu: Optional[float] = None
-    memory: Union[str, int, None] = None
+    memory: Optional[Size] = None
     gpu: Optional[int] = None
     image: Optional[str] = None
     env: Optional[Mapping[str, str]] = None
-    buffer: Union[str, int, None] = None
+    buffer: Optional[Size] = None
+
+
+Function = Union[Stage, Callable[..., Any], str, type]
 
 
 @dataclasses.dataclass
 class Result:
-    """What a job has done. `value`: what rank 0's train returned. `output`: URI of the output. `progress`: the last report."""
+    """What a job has done.
+
+    name      of the job
+    value     what train returned on rank 0; None for jobs with an output
+    output    URI of the output; None for train
+    progress  the last report: rows_in, rows_out, rejected, step, seconds, first_batch_seconds, verdict, stages (busy, starved and blocked shares)
+    """
 
     name: Optional[str]
     value: Any
@@ -115,8 +159,10 @@ def _module_path():
 
 
 class _Task:
-    def __init__(self, input, preprocess=None, train=None, predict=None, postprocess=None, output=None, *, name=None, order=None,
-                 on_reject=None, dead_letter=None, max_crashes=None, buffer=None, transport=None):
+    def __init__(self, input: Union[Input, Uri, Sequence[Uri]], preprocess: Optional[Function] = None, train: Optional[Function] = None,
+                 predict: Optional[Function] = None, postprocess: Optional[Function] = None, output: Union[Output, Uri, None] = None, *,
+                 name: Optional[str] = None, order: Optional[str] = None, on_reject: Optional[str] = None, dead_letter: Optional[Uri] = None,
+                 max_crashes: Optional[int] = None, buffer: Optional[Size] = None, transport: Optional[str] = None) -> None:
         self.input = input if isinstance(input, Input) else Input(input)
         self.output = output if output is None or isinstance(output, Output) else Output(output)
         self.stages = {k: v if isinstance(v, Stage) else Stage(v) for k, v in
@@ -125,7 +171,7 @@ class _Task:
         self._rest = _plain({"order": order, "on_reject": on_reject, "dead_letter": dead_letter and _path(dead_letter),
                              "max_crashes": max_crashes, "buffer": buffer, "transport": transport})
 
-    def description(self):
+    def description(self) -> Tuple[Dict[str, Any], Dict[str, bytes]]:
         """(description as a dict, code to ship as {file: bytes})."""
         uris = self.input.uri
         uris = [_path(uris)] if isinstance(uris, (str, os.PathLike)) else [_path(u) for u in uris]
@@ -170,27 +216,36 @@ class _Task:
         except TypeError as e:
             raise InvalidError(f"the description holds something that is not text, number, list or map: {e}") from e
 
-    def check(self):
-        """Checks the description (not the input); returns it with every default filled in."""
+    def check(self) -> Dict[str, Any]:
+        """Checks the description (not the input); returns it with every default filled in. Errors: InvalidError."""
         from ghee._core import job
 
         return json.loads(job.check_text(self._text()[0]))
 
-    def explain(self, json=False):
-        """What would be done: stages, splits, chunks, memory of each process. Starts nothing."""
+    def explain(self, json: bool = False) -> str:
+        """What would be done: stages, splits, chunks, memory of each process; as text for people, or JSON. Starts nothing."""
         from ghee._core import job
 
         return job.explain_text(self._text()[0], json=json)
 
 
 class LocalTask(_Task):
-    """A job on this machine.
+    """A job on this machine: input → preprocess → train, or input → preprocess → predict → postprocess → output; each stage but one may be missing.
+
+    input        an `Input`, or its URI              output    an `Output`, or its URI; not for train
+    preprocess, train, predict, postprocess          a `Stage`, or just its function
+    name         the job can be resumed, and watched by `ghee status NAME`; without one nothing of it stays
+    order        "planned" (by itself for train: the same batches in the same order each time) or "any"
+    on_reject    what `ctx.reject` does: "stop", or "divert" to the output `dead_letter`
+    max_crashes  deaths of a worker inside one batch that stop the job; 5 by itself, 0: no limit
+    buffer       bytes of ghee's batches in each worker, "64MiB" by itself
+    transport    "shm" (by itself) or "zmq"
 
     >>> task = ghee.task.LocalTask(input="data/ratings", preprocess=ghee.Stage(clean, workers=4), output="out")
     >>> task.run()
     """
 
-    def run(self, progress=None, limit=None):
+    def run(self, progress: Progress = None, limit: Optional[int] = None) -> Result:
         """Runs to the end. progress: True, False, None for "if somebody watches", or a function that gets each report (a dict, about five
         times a second). limit: stop reading after about so many rows.
 
@@ -204,8 +259,8 @@ class LocalTask(_Task):
             done = job.run_text(text, self.name, os.getcwd(), code, [sys.executable], limit or 0, watch.progress, watch.line)
         return _result(done)
 
-    def resume(self, progress=None):
-        """Goes on with the unfinished job of this name."""
+    def resume(self, progress: Progress = None) -> Result:
+        """Goes on with the unfinished job of this name. Errors: NotFoundError, BusyError (it runs), ChangedError (its input is not what it was)."""
         from ghee import display
         from ghee._core import job
 
@@ -228,5 +283,6 @@ def _result(done):
 class KubeMPITask(_Task):
     """The same job on Kubernetes, with the arguments of LocalTask."""
 
-    def run(self, progress=None, limit=None):
+    def run(self, progress: Progress = None, limit: Optional[int] = None) -> Result:
+        """Raises UnsupportedError: Kubernetes is not in this build."""
         raise UnsupportedError("KubeMPITask: Kubernetes is not in this build; LocalTask takes the same arguments")

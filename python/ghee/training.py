@@ -3,40 +3,43 @@
 
 torch is imported only where the stage's batches are torch tensors (`as: torch`, the default of train)."""
 import os
+from typing import Any, Dict, Iterator, Mapping, Sequence
 
 from ghee.context import Context
 from ghee.forms import tensors_of
 
 
-class Batch(dict):
+class Batch(Dict[str, Any]):
     """Columns of one step. `padding` is True where this rank has run out of rows while others still have some: the rows are zeros
     and must not count; multiply the loss by `weight` (0.0 then, else 1.0)."""
 
-    padding = False
+    padding: bool = False
 
     @property
-    def weight(self):
+    def weight(self) -> float:
         return 0.0 if self.padding else 1.0
 
 
 class Batches:
     """What `train` iterates: `for epoch in batches.epochs(): for batch in epoch: …`. Iterating it directly goes through all epochs."""
 
-    def __init__(self, worker, form, device):
+    epoch: int
+
+    def __init__(self, worker: Any, form: str, device: Any) -> None:
         self._worker, self._form, self._device = worker, form, device
         self.epoch = 0
 
-    def epochs(self):
+    def epochs(self) -> Iterator[Iterator[Batch]]:
         """Each epoch that is left; after a restart the first one goes on where the state was stored."""
         while (epoch := self._worker.train_epoch()) is not None:
             self.epoch = epoch
             yield self._steps()
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Batch]:
         for epoch in self.epochs():
             yield from epoch
 
-    def _steps(self):
+    def _steps(self) -> Iterator[Batch]:
         while (step := self._worker.train_next()) is not None:
             columns, padding = step
             batch = Batch(columns if self._form == "numpy" else tensors_of(columns, pin=self._device.type == "cuda"))
@@ -53,25 +56,32 @@ class TrainContext(Context):
     step          steps done when it was stored
     """
 
-    def __init__(self, worker, params, begun, device):
+    rank: int
+    world: int
+    epochs: int
+    step: int
+    device: Any
+
+    def __init__(self, worker: Any, params: Mapping[str, Any], begun: Sequence[Any], device: Any) -> None:
         super().__init__(worker, params)
         self.rank, self.world, _, self.epochs, self.step, self._state_path, _ = begun
         self.device = device
         self._state = None
 
     @property
-    def state(self):
+    def state(self) -> Any:
+        """What the last checkpoint stored on this rank, None at the start."""
         if self._state_path and self._state is None:
             self._state = load_value(self._state_path)
         return self._state
 
-    def checkpoint(self, state):
+    def checkpoint(self, state: Any) -> None:
         """Stores `state` (anything that pickles) with the position in the data. Collective: every rank calls it at the same step. From
         the last checkpoint that all ranks stored a job goes on after a failure; what came after it is done again."""
         _save(state, self._worker.checkpoint_path())
         self._worker.checkpoint_commit()
 
-    def log(self, **values):
+    def log(self, **values: float) -> None:
         """Numbers for the log and the progress line: `ctx.log(loss=0.3)`."""
         for key, value in values.items():
             self._worker.log(key, float(value))
