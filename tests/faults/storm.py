@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One job under kills: started, its processes killed -9 at random, resumed where its client died, and counted afterwards."""
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def make_input(folder, rows, files=8, group=500, seed=1):
+    """ids 0 … rows-1 in random order over files, in row groups of uneven sizes of about `group` rows."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir()
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(rows)
+    for k in range(files):
+        ids = order[k * rows // files:(k + 1) * rows // files]
+        table = pa.table({"id": ids, "x": ids.astype(np.float32)})
+        with pq.ParquetWriter(folder / f"part-{k}.parquet", table.schema) as writer:
+            at = 0
+            while at < len(ids):
+                size = int(rng.integers(group // 5, group * 2))
+                writer.write_table(table.slice(at, size), row_group_size=group * 2)
+                at += size
+
+
+def job_processes(folder):
+    """pid → role of every process of a job, by its command line."""
+    found = {}
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = pathlib.Path(entry.path, "cmdline").read_bytes().decode().split("\0")
+            state = pathlib.Path(entry.path, "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if str(folder) in words and state != "Z":
+            found[int(entry.name)] = words[words.index("--stage") + 1] if "--stage" in words else "coordinator"
+    return found
+
+
+def held(path):
+    if not path.exists():
+        return False
+    with open(path) as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+        except OSError:
+            return True
+
+
+class Run:
+    """A job of jobs.py in a folder of its own below `base`; `job` as of jobs.task, without source, out and name. `source` is the input's
+    URI, `sink` the storage of the output of predict (tests/storages.py), `env` what both need."""
+
+    def __init__(self, base, name, rng, source, job, sink=None, env=None):
+        self.rng, self.name, self.job = rng, name, job
+        self.base = base / name
+        self.out, self.temp, self.state = self.base / "out", self.base / "tmp", self.base / "state"
+        for folder in (self.base, self.temp, self.state, self.out):
+            folder.mkdir()
+        self.sink, self.env = sink, env or {}
+        self.folder = self.state / "ghee" / "jobs" / name
+        out = sink.uri(f"{name}/out") if job["kind"] == "predict" else str(self.out)
+        self.argument = json.dumps({**job, "source": str(source), "out": out, "name": name})
+        self.kills = []
+
+    def start(self, resume=False):
+        env = {**os.environ, **self.env, "XDG_STATE_HOME": str(self.state), "TMPDIR": str(self.temp)}
+        with open(self.base / "client.log", "a") as log:
+            return subprocess.Popen([sys.executable, str(HERE / "jobs.py"), self.argument] + (["resume"] if resume else []), env=env, stdout=log, stderr=log,
+                                    start_new_session=True)
+
+    def kill_one(self, client):
+        """Kills a random process of the job; True if it was the client."""
+        if self.rng.random() < 0.05:
+            client.kill()
+            self.kills.append("client")
+            return True
+        victims = job_processes(self.folder)
+        if victims:
+            pid = self.rng.choice(sorted(victims))
+            self.kills.append(victims[pid])
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return False
+
+    def torment(self, kills, first, others, seconds):
+        """Runs the job to its end under `kills` kills, the first and the others after random times between two bounds (s). Returns an
+        error text, or None. A run that takes longer than `seconds` hangs."""
+        deadline = time.monotonic() + seconds
+        client = self.start()
+        next_kill = time.monotonic() + self.rng.uniform(*first)
+        while True:
+            wait = max(0.0, next_kill - time.monotonic()) if kills else max(0.0, deadline - time.monotonic())
+            try:
+                code = client.wait(wait)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > deadline:
+                    self.clean(client)
+                    return f"no end after {seconds} s"
+                kills -= 1
+                next_kill = time.monotonic() + self.rng.uniform(*others)
+                if not self.kill_one(client):
+                    continue
+                client.wait()
+                code = -9
+            if code == 0:
+                return None
+            if code != -9:
+                self.clean(client)
+                return f"the client ended with {code}: {(self.base / 'client.log').read_text()[-2000:]}"
+            client = self.start(resume=(self.folder / "job.json").exists())  # without it, it was killed before there was a job
+
+    def clean(self, client):
+        client.kill()
+        client.wait()
+        for pid in job_processes(self.folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def count(self):
+        """(lost, doubled): of the rows of the output, or of the rows of every epoch of the trained state."""
+        import numpy as np
+
+        rows = self.job["rows"]
+        if self.job["kind"] == "predict":
+            import pyarrow.parquet as pq
+
+            self.sink.get(f"{self.name}/out", self.out)
+            ids = np.concatenate([pq.read_table(f)["id"].to_numpy() for f in sorted(self.out.glob("*.parquet"))] or [np.zeros(0, np.int64)])
+            seen = np.bincount(ids, minlength=rows)
+        else:
+            seen = sum(np.load(self.out / f"{k}.npy").astype(np.int64) for k in range(self.job["workers"][1]))
+        return int((1 - seen).clip(0).sum()), int((seen - 1).clip(0).sum())
+
+    def leftovers(self, shm_before):
+        """What lies about once the job has ended: processes, entries of /dev/shm, temporary files, locks that are held."""
+        found = []
+        end = time.monotonic() + 2
+        while (alive := job_processes(self.folder)) and time.monotonic() < end:
+            time.sleep(0.01)  # they may be on their way out, for at most a second
+        found += [f"process {pid} ({role})" for pid, role in alive.items()]
+        found += [f"/dev/shm/{n}" for n in set(os.listdir("/dev/shm")) - shm_before]
+        found += [f"temporary file {p}" for p in self.temp.iterdir()]
+        expected = {"out", "tmp", "state", "client.log"}
+        found += [f"beside the output: {p.name}" for p in self.base.iterdir() if p.name not in expected]
+        allowed = ("part-", "_manifest.json", "_SUCCESS") if self.job["kind"] == "predict" else tuple(f"{k}.npy" for k in range(8))
+        found += [f"in the output: {p.name}" for p in self.out.iterdir() if not p.name.startswith(allowed)]
+        if self.job["kind"] == "predict":
+            found += [f"beside the output: {name}" for name in self.sink.left(f"{self.name}/out")]
+        if self.folder.exists():
+            found += [f"in the job's folder: {p.name}" for p in self.folder.iterdir() if p.name.endswith(".sock") or p.name.startswith(("s-", "spool-"))]
+            found += [f"lock {n} is held" for n in ("lock", "coordinator.lock") if held(self.folder / n)]
+        return found
+
+    def remove(self):
+        shutil.rmtree(self.base)
