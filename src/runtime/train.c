@@ -147,6 +147,7 @@ static ghee_status gather(ghee_train *train, bool wait, bool *enough, ghee_error
   while (status == GHEE_OK);
   if (status != GHEE_AGAIN) return status;
   bool wanted = false;
+  ghee_place asked = {0};                /* what was wanted: when it turns out not to exist, something else may be stuck */
   while (train->pending_rows < rows && !train->epoch_over) {
     if (ghee_worker_ending(train->worker)) return GHEE_CANCELED;
     ghee_order_next next;
@@ -154,16 +155,17 @@ static ghee_status gather(ghee_train *train, bool wait, bool *enough, ghee_error
     if (next.what == GHEE_ORDER_EPOCH_END) {
       train->epoch_over = true;
     } else if (next.what == GHEE_ORDER_BATCH) {
-      wanted = false;
       GHEE_TRY(add_pending(train, &next, err));
     } else if (!wait) {
       *enough = false;
       return GHEE_OK;
     } else {
+      wanted = wanted && ghee_place_compare(&asked, &next.place) == 0;
       bool stuck = train->order.held_bytes >= train->window_bytes / 2;
       status = receive(train, wanted ? -1 : stuck ? 0 : PATIENCE_MS, err);
       if (status == GHEE_AGAIN && !wanted) {
         wanted = true;
+        asked = next.place;
         status = train->ops->want(train->receiver, next.place.epoch, next.place.chunk, next.place.seq, err);
       }
       if (status != GHEE_OK && status != GHEE_AGAIN) return status;
