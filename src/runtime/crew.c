@@ -358,10 +358,12 @@ static ghee_status on_message(ghee_coordinator *of, uint32_t stage, uint32_t wor
     case GHEE_SAY_COMPLETE: return ghee_commits_on_complete(of, worker, &message->complete, err);
     case GHEE_SAY_STAGED: return ghee_commits_on_staged(of, worker, &message->staged, err);
     case GHEE_SAY_SCHEMA: return on_schema(of, stage, member, &message->schema, err);
-    case GHEE_SAY_FAILED:
-      ghee_error_set(err, (ghee_status)message->failed.status, "%s", message->failed.message);
+    case GHEE_SAY_FAILED: {
+      ghee_status failure = message->failed.status ? (ghee_status)message->failed.status : GHEE_INTERNAL;
+      ghee_error_set(err, failure, "%s", message->failed.message);
       ghee_error_suffix(err, " (worker %u of %s)", worker, of->crews[stage].of->name);
-      return (ghee_status)message->failed.status;
+      return failure;
+    }
     case GHEE_SAY_LOG: on_log(of, stage, worker, &message->log); return GHEE_OK;
     case GHEE_SAY_METRICS: member->now = message->metrics; return GHEE_OK;
     case GHEE_SAY_STEP: case GHEE_SAY_CHECKPOINT: case GHEE_SAY_RESULT:

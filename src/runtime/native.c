@@ -51,6 +51,13 @@ static ghee_status pass_on(void *user, ghee_worker *worker, ghee_worker_batch *i
   return GHEE_OK;
 }
 
+/* A function may fill the message alone, or nothing. */
+static ghee_status complete_failure(ghee_status given, ghee_status as, ghee_error *err) {
+  if (err && !err->message[0]) ghee_error_set(err, as, "the function returned status %d (%s) without a message", given, ghee_status_name(given));
+  if (err) err->status = as;
+  return as;
+}
+
 static ghee_status call(void *user, ghee_worker *worker, ghee_worker_batch *in, struct ArrowSchema *out_schema, struct ArrowArray *out,
                         ghee_error *err) {
   (void)worker;
@@ -59,8 +66,7 @@ static ghee_status call(void *user, ghee_worker *worker, ghee_worker_batch *in, 
   host->memory.count = 0;
   if (err) err->message[0] = 0;
   ghee_status status = host->call(&host->context, in->schema, in->array, out_schema, out, err);
-  if (status != GHEE_OK && err && !err->message[0]) ghee_error_set(err, GHEE_USER, "the function returned status %d (%s) without a message", status, ghee_status_name(status));
-  return status == GHEE_OK ? GHEE_OK : GHEE_USER;
+  return status == GHEE_OK ? GHEE_OK : complete_failure(status, GHEE_USER, err);
 }
 
 static ghee_status load(native *host, ghee_error *err) {
@@ -92,7 +98,10 @@ static ghee_status open_function(native *host, ghee_error *err) {
   if (!name) return ghee_error_no_memory(err, "loading a function");
   ghee_udf_open open = (ghee_udf_open)dlsym(host->library, name);
   ghee_free(name);
-  return open ? open(&host->context, err) : GHEE_OK;
+  if (!open) return GHEE_OK;
+  if (err) err->message[0] = 0;
+  ghee_status status = open(&host->context, err);
+  return status == GHEE_OK ? GHEE_OK : complete_failure(status, status, err);
 }
 
 static ghee_status host_worker(native *host, ghee_error *err) {
