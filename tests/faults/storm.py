@@ -84,7 +84,7 @@ class Run:
                                     start_new_session=True)
 
     def kill_one(self, client):
-        """Kills a random process of the job; True if it was the client."""
+        """Kills a random process of the job, if there is one yet; True if it was the client."""
         if self.rng.random() < 0.05:
             client.kill()
             self.kills.append("client")
@@ -111,9 +111,11 @@ class Run:
                 if time.monotonic() > deadline:
                     self.clean(client)
                     return f"no end after {seconds} s"
-                kills -= 1
+                before = len(self.kills)
+                client_died = self.kill_one(client)
+                kills -= len(self.kills) - before
                 next_kill = time.monotonic() + self.rng.uniform(*others)
-                if not self.kill_one(client):
+                if not client_died:
                     continue
                 client.wait()
                 code = -9
