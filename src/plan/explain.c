@@ -57,7 +57,7 @@ static void explain_text(const ghee_plan *plan, const ghee_job_spec *spec, ghee_
     if (i == 0) size(out, ", reading needs ", ghee_plan_totals_of(plan)->reader_bytes);
     ghee_buffer_printf(out, "\n");
   }
-  if (spec->transport == GHEE_TRANSPORT_ZMQ) ghee_buffer_printf(out, "transport  ZeroMQ over TCP, encrypted\n");
+  if (spec->transport == GHEE_TRANSPORT_ZMQ) ghee_buffer_printf(out, "wire     ZeroMQ over TCP, encrypted\n");
   if (spec->train) ghee_buffer_printf(out, "order    planned: %u chunks are mixed, the same for any number of workers\n", ghee_plan_totals_of(plan)->interleave);
   if (!spec->output_uri) return;
   ghee_buffer_printf(out, "output   %s: %s", spec->output_uri, spec->output_format);

@@ -232,7 +232,7 @@ static ghee_status send_bytes(ghee_outlet *outlet, uint64_t number, const ghee_s
 static ghee_status send_schema(ghee_outlet *outlet, uint64_t number, ghee_error *err) {
   ghee_buffer bytes = {0};
   ghee_status status = ghee_schema_encode(outlet->schema, &bytes, err);
-  ghee_stream_head head = {.kind = GHEE_FRAME_SCHEMA};
+  ghee_stream_head head = {.kind = GHEE_FRAME_SCHEMA, .epoch = UINT32_MAX}; /* no batch's: it is never taken for a wanted one */
   if (status == GHEE_OK) status = send_bytes(outlet, number, &head, bytes.data, bytes.size, err);
   ghee_buffer_fini(&bytes);
   return status;

@@ -414,6 +414,30 @@ static void test_want_of_a_later_message(void **state) {
   world_close(&w);
 }
 
+/* Who connects after the want is told of it; and what goes in its turn is not overtaken. */
+static void test_want_before_the_sender_is_there(void **state) {
+  world w;
+  options_init(&w, *state, 100 * KIB, MIB);
+  open_receiver(&w);
+  assert_int_equal(w.ops->want(w.receiver, 1, 2, 4, NULL), GHEE_OK);
+  open_sender(&w);
+  for (uint32_t i = 0; i < 6; i++) send_one(&w, i, 50 * KIB);
+  ghee_message first = take_seq(&w, 0), second = take_seq(&w, 1);
+  take_and_release(&w, 4);
+  assert_int_equal(next_event(&w.ear).what, GHEE_SENDER_WANT);
+  ghee_sender *early = w.sender;
+  ear late;
+  ear_init(&late);
+  assert_int_equal(w.ops->sender_open(&w.options, hear, &late, &w.sender, NULL), GHEE_OK); /* comes after it was served */
+  assert_int_equal(w.ops->connect(w.sender, w.address, 2, PEER, NULL), GHEE_OK);
+  settle(&w);
+  assert_int_equal(events_left(&late), 0);
+  w.ops->release(&first);
+  w.ops->release(&second);
+  w.ops->sender_close(early, false);
+  world_close(&w);
+}
+
 static void *reserve_all(void *user) {
   world *w = user;
   ghee_slot slot;
@@ -807,7 +831,7 @@ typedef struct test { const char *name; CMUnitTestFunction run; bool keyed; } te
 
 static const test tests[] = {
     TEST(order), TEST(senders), TEST(owner_is_busy), TEST(credit), TEST(a_slow_consumer_stops_the_producer), TEST(larger_than_the_window),
-    TEST(larger_than_the_arena), TEST(pick), TEST(want_of_a_queued_message), TEST(want_of_a_later_message), TEST(want_ends_waiting_for_room),
+    TEST(larger_than_the_arena), TEST(pick), TEST(want_of_a_queued_message), TEST(want_of_a_later_message), TEST(want_before_the_sender_is_there), TEST(want_ends_waiting_for_room),
     TEST(ack), TEST(revoke), TEST(disconnect), TEST(nobody_there), TEST(close_gives_what_was_sent), TEST(drain_at_the_mark),
     TEST(messages_outlive_the_receiver), TEST(sender_death), TEST(receiver_death), TEST(wake), TEST(cancel),
     {"another_key", test_another_key, true}, TEST(release_from_many_threads)};

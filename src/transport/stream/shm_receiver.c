@@ -40,6 +40,7 @@ struct ghee_receiver {
   GHEE_ARRAY(peer *) peers;
   struct epoll_event ready[32];
   int n_ready, at;
+  ghee_shm_record want;   /* what the owner waits for; kind 0: nothing. Who comes later is told too */
 };
 
 typedef struct held { peer *of; uint32_t segment; uint64_t offset; } held;
@@ -218,7 +219,13 @@ static bool greet(ghee_receiver *receiver, peer *of, const packet *hello, ssize_
   of->trusted = true;
   of->name = hello->record.size;
   say(of, &(ghee_shm_record){.kind = GHEE_SHM_WELCOME, .size = receiver->options.window_bytes});
+  if (receiver->want.kind != 0) say(of, &receiver->want);
   return true;
+}
+
+static bool is_wanted(const ghee_receiver *receiver, const ghee_stream_head *head) {
+  const ghee_stream_head *want = &receiver->want.head;
+  return head->epoch == want->epoch && head->chunk == want->chunk && head->seq == want->seq;
 }
 
 /* Takes one packet of a sender. GHEE_OK: `out` is a message; GHEE_AGAIN: there is none (yet). */
@@ -233,6 +240,7 @@ static ghee_status take(ghee_receiver *receiver, peer *of, ghee_message *out) {
   } else if (n == sizeof got.record) {
     if (got.record.kind == GHEE_SHM_SEGMENT && fd >= 0) good = map(of, &got.record, fd);
     if (got.record.kind == GHEE_SHM_DATA) good = message = open_data(of, &got.record, out);
+    if (message && is_wanted(receiver, &got.record.head)) receiver->want.kind = 0;
   }
   if (fd >= 0) close(fd);
   if (good) return message ? GHEE_OK : GHEE_AGAIN;
@@ -275,9 +283,9 @@ ghee_status ghee_shm_ack(ghee_receiver *receiver, uint64_t name, const ghee_stre
 
 ghee_status ghee_shm_want(ghee_receiver *receiver, uint32_t epoch, uint32_t chunk, uint32_t seq, ghee_error *err) {
   (void)err;
+  receiver->want = (ghee_shm_record){.kind = GHEE_SHM_WANT, .head = {.epoch = epoch, .chunk = chunk, .seq = seq}};
   for (size_t i = 0; i < receiver->peers.count; i++)
-    if (receiver->peers.items[i]->trusted)
-      say(receiver->peers.items[i], &(ghee_shm_record){.kind = GHEE_SHM_WANT, .head = {.epoch = epoch, .chunk = chunk, .seq = seq}});
+    if (receiver->peers.items[i]->trusted) say(receiver->peers.items[i], &receiver->want);
   return GHEE_OK;
 }
 

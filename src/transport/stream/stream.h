@@ -88,7 +88,7 @@ struct ghee_stream_ops {
   void (*release)(ghee_message *message);
   /** Tells the sender that this message (usually an end of a chunk) was taken. Thread: owner. */
   ghee_status (*ack)(ghee_receiver *receiver, uint64_t peer, const ghee_stream_head *head, ghee_error *err);
-  /** Asks every sender for this message. Thread: owner. */
+  /** Asks every sender for this message, also those that connect before it has come. Thread: owner. */
   ghee_status (*want)(ghee_receiver *receiver, uint32_t epoch, uint32_t chunk, uint32_t seq, ghee_error *err);
   /** Makes a waiting pop return. Thread: any. */
   void (*receiver_wake)(ghee_receiver *receiver);

@@ -58,6 +58,7 @@ struct ghee_receiver {
     pthread_cond_t changed;
     GHEE_ARRAY(peer *) peers;     /* changed by the thread alone */
     uint64_t last_serial;
+    ghee_zmq_record want;         /* what the owner waits for; kind 0: nothing. Who comes later is told too */
     notes out;
     ghee_arena copies;
     held *first, **last;          /* the queue */
@@ -215,8 +216,10 @@ static void fail(ghee_receiver *receiver) {
 }
 
 static void enqueue(ghee_receiver *receiver, held *one) {
+  const ghee_stream_head *head = &one->message.head, *want = &receiver->locked.want.head;
   one->next = NULL;
   pthread_mutex_lock(&receiver->locked.mutex);
+  if (one->message.what == GHEE_MESSAGE_DATA && head->epoch == want->epoch && head->chunk == want->chunk && head->seq == want->seq) receiver->locked.want.kind = 0;
   *receiver->locked.last = one;
   receiver->locked.last = &one->next;
   pthread_cond_signal(&receiver->locked.changed);
@@ -251,6 +254,7 @@ ghee_status ghee_zmq_want(ghee_receiver *receiver, uint32_t epoch, uint32_t chun
   ghee_zmq_record record = {.kind = GHEE_ZMQ_WANT, .head = {.epoch = epoch, .chunk = chunk, .seq = seq}};
   bool said = true;
   pthread_mutex_lock(&receiver->locked.mutex);
+  receiver->locked.want = record;
   for (size_t i = 0; i < receiver->locked.peers.count && said; i++)
     if (receiver->locked.peers.items[i]->ready) said = say(receiver, receiver->locked.peers.items[i], &record);
   pthread_mutex_unlock(&receiver->locked.mutex);
@@ -345,7 +349,9 @@ static void welcome(ghee_receiver *receiver, peer *of) {
   if (old && old != of) let_go(receiver, old);
   pthread_mutex_lock(&receiver->locked.mutex);
   of->ready = true;
+  bool said = receiver->locked.want.kind == 0 || say(receiver, of, &receiver->locked.want);
   pthread_mutex_unlock(&receiver->locked.mutex);
+  if (!said) fail(receiver);
 }
 
 static void take(ghee_receiver *receiver, zmq_msg_t *id, zmq_msg_t *content) {

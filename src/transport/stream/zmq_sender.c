@@ -109,11 +109,13 @@ static bool is_wanted(const peer *of, const ghee_stream_head *head) {
   return of->wants && head->epoch == of->epoch && head->chunk == of->chunk && head->seq == of->seq;
 }
 
-/* Where in the queue the next message is that may go: the wanted one, or the first with credit; NULL: none. */
+/* Where in the queue the next message is that may go: the first with credit, so that nothing is overtaken without need, or the wanted
+ * one; NULL: none. */
 static item **next_to_go(peer *of) {
+  if (of->queue.first && has_credit(of, of->queue.first)) return &of->queue.first;
   for (item **at = &of->queue.first; of->wants && *at; at = &(*at)->next)
     if (is_wanted(of, &(*at)->head)) return at;
-  return of->queue.first && has_credit(of, of->queue.first) ? &of->queue.first : NULL;
+  return NULL;
 }
 
 /* Takes everything that may go out of the queues; of a sender that closes, a BYE for each. */
