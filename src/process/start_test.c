@@ -142,8 +142,11 @@ static void signals_are_as_new(void **state) {
   sigaddset(&blocked, SIGUSR1);
   sigprocmask(SIG_BLOCK, &blocked, &before);
   signal(SIGUSR2, SIG_IGN);
-  assert_string_equal(shell((ghee_process_options){0}, "grep -E 'SigBlk|SigIgn' /proc/$$/status | tr -d '\\t'"),
-                      "SigBlk:0000000000000000\nSigIgn:0000000000000000\n");
+  /* Signals 32 and 33 are the C library's own: nobody can set them, and its posix_spawn, by which `make` starts us, leaves them ignored. */
+  unsigned long long blocks, ignores;
+  assert_int_equal(sscanf(shell((ghee_process_options){0}, "grep -E 'SigBlk|SigIgn' /proc/$$/status | tr -d '\\t'"), "SigBlk:%llx SigIgn:%llx", &blocks, &ignores), 2);
+  assert_int_equal(blocks, 0);
+  assert_int_equal(ignores & ~0x180000000ull, 0);
   sigprocmask(SIG_SETMASK, &before, &after);
   assert_true(sigismember(&after, SIGUSR1)); /* here too it is as before */
   signal(SIGUSR2, SIG_DFL);
