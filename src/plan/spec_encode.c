@@ -27,12 +27,11 @@ static void put_stage(ghee_json *json, const ghee_stage_spec *stage) {
   if (stage->image) ghee_json_text(json, "image", stage->image);
   ghee_json_begin_map(json, "env");
   for (const char *const *env = stage->env; *env; env++) {
-    char name[256];
     size_t n = strcspn(*env, "=");
-    if (n >= sizeof name) continue;
-    memcpy(name, *env, n);
-    name[n] = 0;
-    ghee_json_text(json, name, *env + n + 1);
+    char *name = ghee_strndup(*env, n);
+    if (name) ghee_json_text(json, name, *env + n + 1);
+    else json->out->failed = true;
+    ghee_free(name);
   }
   ghee_json_end_map(json);
   ghee_json_uint(json, "buffer", stage->buffer_bytes);
@@ -83,6 +82,7 @@ ghee_status ghee_job_spec_encode(const ghee_job_spec *spec, ghee_buffer *out, gh
   for (uint32_t i = 0; i < spec->n_stages; i++)
     if (spec->stages[i].role != GHEE_ROLE_READ) put_stage(&json, &spec->stages[i]);
   if (spec->output_uri) put_output(&json, spec);
+  if (spec->stages[0].role == GHEE_ROLE_READ) ghee_json_uint(&json, "buffer", spec->stages[0].buffer_bytes); /* it is not described itself */
   ghee_json_text(&json, "order", spec->order == GHEE_ORDER_PLANNED ? "planned" : "any");
   ghee_json_text(&json, "on_reject", spec->divert ? "divert" : "stop");
   if (spec->dead_letter_uri) ghee_json_text(&json, "dead_letter", spec->dead_letter_uri);
