@@ -107,7 +107,7 @@ def test_numpy_columns_that_are_made_anew_keep_kind_zone_and_precision(tmp_path)
 def test_text_made_anew_is_text(tmp_path):
     names = ["text", "large_text", "binary", "large_binary", "fixed_binary"]
     out = through(tmp_path, ALL.select(names), lambda batch: {n: v.copy() for n, v in batch.items()})
-    assert [out.schema.field(n).type for n in names] == [pa.string(), pa.string(), pa.binary(), pa.binary(), pa.binary()]
+    assert [out.schema.field(n).type for n in names] == [pa.string(), pa.string(), pa.binary(), pa.binary(), pa.binary(3)]
     assert out.to_pydict() == ALL.select(names).to_pydict()
 
 
