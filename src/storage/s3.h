@@ -78,6 +78,11 @@ ghee_status ghee_s3_each(ghee_s3_store *store, const char *prefix, ghee_status (
 ghee_status ghee_s3_abort_uploads(ghee_s3_store *store, const char *prefix, bool (*doomed)(void *user, const char *key, const char *initiated), void *user,
                                   ghee_error *err);
 
+/** Removes all objects and unfinished uploads whose keys begin with `prefix`. */
+ghee_status ghee_s3_remove_below(ghee_s3_store *store, const char *prefix, ghee_error *err);
+/** Names that are published last: those whose last part begins with '_'. */
+bool ghee_s3_is_last(const char *name);
+
 /** A few requests of one kind side by side: next gives a free one (having waited for it and looked at its answer), end waits for all. */
 enum { GHEE_S3_CREW = 8 };
 typedef struct ghee_s3_crew {

@@ -65,8 +65,7 @@ static ghee_status not_kept(const ghee_s3_store *store, ghee_error *err) {
 
 /* ---- reading ---- */
 
-/* Ours and its phase, GHEE_BUSY for another job's, GHEE_NOT_FOUND. */
-static ghee_status read_claim(const ghee_s3_claim *claim, ghee_s3_phase *out, ghee_error *err) {
+ghee_status ghee_s3_claim_look(const ghee_s3_claim *claim, ghee_s3_phase *out, ghee_error *err) {
   char *what = ghee_asprintf("cannot read %s%s", claim->store->head, claim->key);
   if (!what) return ghee_error_no_memory(err, "publishing");
   ghee_s3_request request = {.what = what, .method = "GET", .key = claim->key, .most_body_bytes = MOST_CLAIM_BYTES};
@@ -108,7 +107,7 @@ static ghee_status make(const ghee_s3_claim *claim, bool *out, ghee_error *err) 
 ghee_status ghee_s3_claim_take(const ghee_s3_claim *claim, ghee_s3_phase *out, ghee_error *err) {
   ghee_error why;
   for (int round = 0; round < ROUNDS; round++) {
-    ghee_status status = read_claim(claim, out, &why);
+    ghee_status status = ghee_s3_claim_look(claim, out, &why);
     if (status != GHEE_NOT_FOUND) return status == GHEE_OK ? status : ghee_error_set(err, status, "%s", why.message);
     bool made = false;
     GHEE_TRY(make(claim, &made, err));
@@ -130,7 +129,7 @@ ghee_status ghee_s3_claim_set(const ghee_s3_claim *claim, ghee_s3_phase phase, g
 ghee_status ghee_s3_claim_release(const ghee_s3_claim *claim, const ghee_s3_phase *phase, ghee_error *err) {
   ghee_s3_phase now;
   ghee_error why;
-  ghee_status status = read_claim(claim, &now, &why);
+  ghee_status status = ghee_s3_claim_look(claim, &now, &why);
   if (status == GHEE_NOT_FOUND || status == GHEE_BUSY || (status == GHEE_OK && phase && *phase != now)) return GHEE_OK;
   return status == GHEE_OK ? drop(claim->store, claim->key, err) : ghee_error_set(err, status, "%s", why.message);
 }

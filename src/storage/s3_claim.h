@@ -23,6 +23,8 @@ void ghee_s3_claim_fini(ghee_s3_claim *claim);
 /** Takes it, or finds that it is ours already and in which phase. GHEE_BUSY: another job's · GHEE_UNSUPPORTED: the store does not keep
  *  to If-None-Match, so nothing would stop two jobs (unless the URI says unguarded). */
 ghee_status ghee_s3_claim_take(const ghee_s3_claim *claim, ghee_s3_phase *out, ghee_error *err);
+/** Ours and its phase · GHEE_BUSY: another job's · GHEE_NOT_FOUND: nobody's. */
+ghee_status ghee_s3_claim_look(const ghee_s3_claim *claim, ghee_s3_phase *out, ghee_error *err);
 ghee_status ghee_s3_claim_set(const ghee_s3_claim *claim, ghee_s3_phase phase, ghee_error *err);
 /** Removes it if it is ours, and if `phase` is not NULL only in that phase. */
 ghee_status ghee_s3_claim_release(const ghee_s3_claim *claim, const ghee_s3_phase *phase, ghee_error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Publication on an S3 store, staging folders, and what cancel removes.
+ * Publication on an S3 store.
  *
  * Design notes. Nothing can be renamed and nothing happens to many objects at once, so the manifest is the truth (docs/object_store.md):
  *   claim     one job at a time publishes to a place (s3_claim.h); the others are told
@@ -8,15 +8,12 @@
  *   tidy      what was there before (overwrite), the staging folder with its unfinished uploads, the claim
  * The claim holds the phase, and a later call goes on where an earlier one died: until all is copied the staging folder stays whole.
  * Uploads of staging folders nobody came back for are aborted a day after they began. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/random.h"
 #include "storage/s3_claim.h"
 
 enum { OLD_UPLOAD_S = 24 * 3600 };
@@ -42,11 +39,6 @@ static const char **find(const publication *of, const char *name) {
   return of->n > 0 ? bsearch(&name, of->sorted, of->n, sizeof *of->sorted, by_text) : NULL;
 }
 
-static bool is_last(const char *name) {
-  const char *slash = strrchr(name, '/');
-  return (slash ? slash[1] : name[0]) == '_';
-}
-
 /* Of an output that is a whole bucket, our own things are not part. */
 static bool is_own(const publication *of, const char *key) { return !*of->target && key[0] == '.'; }
 
@@ -69,7 +61,7 @@ static ghee_status look_at(void *user, const ghee_s3_object *object, ghee_error 
   size_t at = (size_t)(name - by->of->sorted);
   by->of->n_found += !by->of->found[at];
   by->of->found[at] = true;
-  if (!is_last(*name)) by->data = *name;
+  if (!ghee_s3_is_last(*name)) by->data = *name;
   return GHEE_OK;
 }
 
@@ -135,10 +127,10 @@ static ghee_status copy_all(const publication *of, ghee_error *err) {
   ghee_s3_crew crew = {.store = of->store};
   ghee_status status = GHEE_OK;
   for (size_t i = 0; i < of->n && status == GHEE_OK; i++)
-    if (!is_last(of->names[i])) status = copy(&crew, of, of->names[i], err);
+    if (!ghee_s3_is_last(of->names[i])) status = copy(&crew, of, of->names[i], err);
   if (status == GHEE_OK) status = ghee_s3_crew_end(&crew, err);
   for (size_t i = 0; i < of->n && status == GHEE_OK; i++) {
-    if (!is_last(of->names[i])) continue;
+    if (!ghee_s3_is_last(of->names[i])) continue;
     status = copy(&crew, of, of->names[i], err);
     if (status == GHEE_OK) status = ghee_s3_crew_end(&crew, err);
   }
@@ -150,26 +142,22 @@ static ghee_status copy_all(const publication *of, ghee_error *err) {
 
 typedef struct sweep {
   ghee_s3_crew crew;
-  const publication *keep; /* its names stay; NULL: nothing does */
+  const publication *keep;
 } sweep;
 
 static ghee_status sweep_one(void *user, const ghee_s3_object *object, ghee_error *err) {
   sweep *by = user;
-  if (by->keep && (is_own(by->keep, object->key) || find(by->keep, object->key + strlen(by->keep->prefix)))) return GHEE_OK;
-  return ghee_s3_crew_remove(&by->crew, object->key, err);
+  bool stays = is_own(by->keep, object->key) || find(by->keep, object->key + strlen(by->keep->prefix));
+  return stays ? GHEE_OK : ghee_s3_crew_remove(&by->crew, object->key, err);
 }
 
-static ghee_status sweep_prefix(ghee_s3_store *store, const char *prefix, const publication *keep, ghee_error *err) {
-  sweep by = {.crew = {.store = store}, .keep = keep};
-  ghee_status status = ghee_s3_each(store, prefix, sweep_one, &by, err);
+/* Removes what is not of the new output. */
+static ghee_status sweep_old(const publication *of, ghee_error *err) {
+  sweep by = {.crew = {.store = of->store}, .keep = of};
+  ghee_status status = ghee_s3_each(of->store, of->prefix, sweep_one, &by, err);
   if (status == GHEE_OK) status = ghee_s3_crew_end(&by.crew, err);
   ghee_s3_crew_fini(&by.crew);
   return status;
-}
-
-static ghee_status remove_below(ghee_s3_store *store, const char *prefix, ghee_error *err) {
-  GHEE_TRY(ghee_s3_abort_uploads(store, prefix, NULL, NULL, err));
-  return sweep_prefix(store, prefix, NULL, err);
 }
 
 static bool is_old(void *user, const char *key, const char *initiated) {
@@ -180,8 +168,8 @@ static bool is_old(void *user, const char *key, const char *initiated) {
 }
 
 static ghee_status tidy(const publication *of, ghee_error *err) {
-  if (of->mode == GHEE_PUBLISH_OVERWRITE) GHEE_TRY(sweep_prefix(of->store, of->prefix, of, err));
-  GHEE_TRY(remove_below(of->store, of->staging_prefix, err));
+  if (of->mode == GHEE_PUBLISH_OVERWRITE) GHEE_TRY(sweep_old(of, err));
+  GHEE_TRY(ghee_s3_remove_below(of->store, of->staging_prefix, err));
   const char *slash = strrchr(of->target, '/');
   int parent = slash ? (int)(slash + 1 - of->target) : 0;
   char *all = *of->target ? ghee_asprintf("%.*s.%s.ghee-", parent, of->target, of->target + parent) : ghee_strdup(".ghee-");
@@ -274,62 +262,4 @@ ghee_status ghee_s3_store_reserve(ghee_object_store *base, const char *staging, 
 
 ghee_status ghee_s3_store_release(ghee_object_store *base, const char *staging, const char *uri, ghee_error *err) {
   return with_claim(base, staging, uri, give_back, err);
-}
-
-/* "a/out" and "j": a/.out.ghee-j */
-static ghee_status staging_of(ghee_s3_store *store, const char *uri, const char *job, char **out, ghee_error *err) {
-  char *copy = ghee_strdup(uri), *key;
-  ghee_status status = copy ? ghee_s3_key(store, copy, &key, err) : ghee_error_no_memory(err, "naming a staging folder");
-  if (status == GHEE_OK) {
-    char *slash = strrchr(key, '/'), *name = slash ? slash + 1 : key;
-    char *made = *key ? ghee_asprintf("%s%.*s.%s.ghee-%s", store->head, (int)(name - key), key, name, job) : ghee_asprintf("%s.ghee-%s", store->head, job);
-    if (made) *out = made;
-    else status = ghee_error_no_memory(err, "naming a staging folder");
-  }
-  ghee_free(copy);
-  return status;
-}
-
-ghee_status ghee_s3_store_staging(ghee_object_store *base, const char *uri, const char *job, char **out, ghee_error *err) {
-  if (!*job || strchr(job, '/') || strlen(job) > 200)
-    return ghee_error_set(err, GHEE_INVALID, "\"%s\" cannot name a staging folder: 1 to 200 characters without a slash are needed", job);
-  return staging_of((ghee_s3_store *)base, uri, job, out, err);
-}
-
-ghee_status ghee_s3_store_check_output(ghee_object_store *base, const char *uri, ghee_error *err) {
-  ghee_s3_store *store = (ghee_s3_store *)base;
-  ghee_random random;
-  char job[64], *probe = NULL, *key;
-  ghee_random_init(&random, ghee_clock_ns(), (uint64_t)getpid(), 0);
-  snprintf(job, sizeof job, "probe-%016llx", (unsigned long long)ghee_random_next(&random));
-  GHEE_TRY(staging_of(store, uri, job, &probe, err));
-  ghee_status status = ghee_s3_key(store, probe, &key, err);
-  if (status == GHEE_OK) status = ghee_s3_claim_probe(store, key, err);
-  ghee_free(probe);
-  return status;
-}
-
-/* A canceled job gives back the claim that its staging folder may hold. */
-static ghee_status release_of(ghee_s3_store *store, const char *key, ghee_error *err) {
-  const char *slash = strrchr(key, '/'), *name = slash ? slash + 1 : key, *mark = NULL;
-  for (const char *at = name; (at = strstr(at, ".ghee-")); at++) mark = at;
-  if (*name != '.' || !mark) return GHEE_OK;
-  ghee_s3_claim claim = {.store = store, .key = ghee_asprintf("%.*s.ghee.claim", (int)(mark - key), key), .staging = ghee_strdup(key)};
-  ghee_status status = claim.key && claim.staging ? ghee_s3_claim_release(&claim, NULL, err) : ghee_error_no_memory(err, "removing objects");
-  ghee_s3_claim_fini(&claim);
-  return status;
-}
-
-ghee_status ghee_s3_store_remove_all(ghee_object_store *base, const char *uri, ghee_error *err) {
-  ghee_s3_store *store = (ghee_s3_store *)base;
-  char *copy = ghee_strdup(uri), *key, *prefix = NULL;
-  ghee_status status = copy ? ghee_s3_key(store, copy, &key, err) : ghee_error_no_memory(err, "removing objects");
-  if (status == GHEE_OK && !*key) status = ghee_error_set(err, GHEE_INVALID, "a whole bucket is not removed: %s", uri);
-  if (status == GHEE_OK && !(prefix = ghee_asprintf("%s/", key))) status = ghee_error_no_memory(err, "removing objects");
-  if (status == GHEE_OK) status = base->ops->remove(base, uri, err);
-  if (status == GHEE_OK) status = remove_below(store, prefix, err);
-  if (status == GHEE_OK) status = release_of(store, key, err);
-  ghee_free(prefix);
-  ghee_free(copy);
-  return status;
 }
