@@ -291,7 +291,7 @@ def test_32_workers_live_with_256_descriptors(ghee_cli, describe, ids, tmp_path)
 
 def test_too_few_descriptors(refused, ids):
     ids(1_000)
-    refused(11, "Too many open files", "ulimit -n", preprocess={"run": "f:same", "workers": 32}, options={"preexec_fn": descriptors(40)})
+    refused(11, "Too many open files", "ulimit -n", preprocess={"run": "f:same", "workers": 32}, options={"preexec_fn": descriptors(18)})
 
 
 def test_two_jobs_of_one_name_at_once(ghee_cli, describe, ids, tmp_path):
