@@ -54,7 +54,7 @@ ghee_status ghee_launch_facts_read(const char *path, ghee_launch_facts *out, ghe
 void ghee_launch_facts_fini(ghee_launch_facts *facts);
 
 /** The mark of the batch in work, shared with the worker through a mapped file that outlives it. */
-typedef struct ghee_mark { volatile uint64_t busy, epoch, chunk, seq, since_ms, spare[3]; } ghee_mark;
+typedef struct ghee_mark { _Atomic uint64_t busy, epoch, chunk, seq, since_ms, spare[3]; } ghee_mark;
 ghee_status ghee_mark_open(const char *path, const char *stage, uint32_t worker, ghee_mark **out, ghee_error *err);
 void ghee_mark_close(ghee_mark *mark);
 
