@@ -3,6 +3,7 @@
 #include "runtime/worker.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -388,8 +389,17 @@ static ghee_status check_code(ghee_worker *worker, ghee_error *err) {
   return worker->code_path ? GHEE_OK : ghee_error_no_memory(err, "opening a worker");
 }
 
+/* Batches come and go, each as large as the one before: their pages are kept, since giving them back and faulting them in again would cost
+ * more than what is done to them. Few arenas, or each thread would keep its own. */
+static void keep_pages(void) {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
+  mallopt(M_ARENA_MAX, 2);
+}
+
 ghee_status ghee_worker_open(const char *folder, const char *stage, ghee_worker **out, ghee_error *err) {
   ghee_launch_pass_gate();
+  keep_pages();
   ghee_worker *worker = ghee_alloc_zero(1, sizeof *worker);
   if (!worker) return ghee_error_no_memory(err, "opening a worker");
   pthread_mutex_init(&worker->locked.mutex, NULL);
