@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -183,6 +184,17 @@ static ghee_status start_thread(ghee_http *http, ghee_error *err) {
   return reason ? ghee_error_set_errno(err, reason, "cannot start the thread of the HTTP client") : GHEE_OK;
 }
 
+/* A library that was built on one distribution looks in vain for its authorities on another. */
+static const char *authorities(void) {
+  static const char *const places[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
+  const char *chosen = getenv("SSL_CERT_FILE"), *built_in = curl_version_info(CURLVERSION_NOW)->cainfo;
+  if (chosen && *chosen) return chosen;
+  if (built_in && access(built_in, R_OK) == 0) return NULL;
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+    if (access(places[i], R_OK) == 0) return places[i];
+  return NULL;
+}
+
 static void init_curl(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
 
 ghee_status ghee_http_open(const ghee_http_options *options, ghee_http **out, ghee_error *err) {
@@ -202,8 +214,9 @@ ghee_status ghee_http_open(const ghee_http_options *options, ghee_http **out, gh
   http->locked.inbox_end = &http->locked.inbox;
   ghee_random_init(&http->random, ghee_clock_ns(), (uint64_t)getpid(), (uintptr_t)http);
   http->multi = curl_multi_init();
-  if (of->ca_file) of->ca_file = http->ca_file = ghee_strdup(of->ca_file);
-  if (!http->multi || (options && options->ca_file && !http->ca_file)) {
+  const char *ca_file = of->ca_file ? of->ca_file : authorities();
+  of->ca_file = http->ca_file = ca_file ? ghee_strdup(ca_file) : NULL;
+  if (!http->multi || (ca_file && !http->ca_file)) {
     ghee_http_close(http);
     return ghee_error_no_memory(err, "opening an HTTP client");
   }

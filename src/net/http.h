@@ -19,7 +19,7 @@ typedef struct ghee_http_call ghee_http_call; /* one running request. Owner: who
 
 /** Zero-initialised means the defaults. */
 typedef struct ghee_http_options {
-  const char *ca_file;          /* PEM file of the authorities that are trusted; NULL: the system's */
+  const char *ca_file;          /* PEM file of the authorities that are trusted; NULL: SSL_CERT_FILE, else the system's */
   unsigned most_connections;    /* to one host; 0: 16. What is beyond waits for a free one */
   unsigned tries;               /* of one request; 0: 8 */
   uint64_t deadline_ms;         /* of one request with all its tries; 0: 10 minutes */

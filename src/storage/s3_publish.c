@@ -15,8 +15,10 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "storage/s3_claim.h"
+#include "storage/s3_upload.h"
 
 enum { OLD_UPLOAD_S = 24 * 3600 };
+static const uint64_t MOST_COPY_BYTES = 5ULL << 30, COPY_PART_BYTES = 1ULL << 30;
 
 typedef struct publication {
   ghee_s3_store *store;
@@ -115,6 +117,18 @@ static ghee_status check(publication *of, bool *published, ghee_error *err) {
 
 /* ---- copy ---- */
 
+/* Data that is too large for one copy; `found` then says so. */
+static ghee_status copy_large(void *user, const ghee_s3_object *object, ghee_error *err) {
+  const publication *of = user;
+  const char *name = object->key + strlen(of->staging_prefix);
+  if (object->size_bytes <= MOST_COPY_BYTES || !find(of, name)) return GHEE_OK;
+  char *to = ghee_asprintf("%s%s", of->prefix, name);
+  ghee_status status = to ? ghee_s3_upload_copy(of->store, object->key, to, object->size_bytes, COPY_PART_BYTES, err) : ghee_error_no_memory(err, "publishing");
+  ghee_free(to);
+  if (status == GHEE_OK) of->found[find(of, name) - of->sorted] = true;
+  return status;
+}
+
 static ghee_status copy(ghee_s3_crew *crew, const publication *of, const char *name, ghee_error *err) {
   char *from = ghee_asprintf("%s%s", of->staging_prefix, name), *to = ghee_asprintf("%s%s", of->prefix, name);
   ghee_status status = from && to ? ghee_s3_crew_copy(crew, from, to, err) : ghee_error_no_memory(err, "publishing");
@@ -123,11 +137,12 @@ static ghee_status copy(ghee_s3_crew *crew, const publication *of, const char *n
   return status;
 }
 
-static ghee_status copy_all(const publication *of, ghee_error *err) {
+static ghee_status copy_all(publication *of, ghee_error *err) {
   ghee_s3_crew crew = {.store = of->store};
-  ghee_status status = GHEE_OK;
+  if (of->n > 0) memset(of->found, 0, of->n * sizeof *of->found);
+  ghee_status status = ghee_s3_each(of->store, of->staging_prefix, copy_large, of, err);
   for (size_t i = 0; i < of->n && status == GHEE_OK; i++)
-    if (!ghee_s3_is_last(of->names[i])) status = copy(&crew, of, of->names[i], err);
+    if (!ghee_s3_is_last(of->names[i]) && !of->found[find(of, of->names[i]) - of->sorted]) status = copy(&crew, of, of->names[i], err);
   if (status == GHEE_OK) status = ghee_s3_crew_end(&crew, err);
   for (size_t i = 0; i < of->n && status == GHEE_OK; i++) {
     if (!ghee_s3_is_last(of->names[i])) continue;
@@ -167,7 +182,15 @@ static bool is_old(void *user, const char *key, const char *initiated) {
   return strptime(initiated, "%Y-%m-%dT%H:%M:%S", &tm) && timegm(&tm) < ghee_clock_wall_ms() / 1000 - OLD_UPLOAD_S;
 }
 
-static ghee_status tidy(const publication *of, ghee_error *err) {
+/* What a large copy left when it died. */
+static bool is_ours(void *user, const char *key, const char *initiated) {
+  const publication *of = user;
+  (void)initiated;
+  return find(of, key + strlen(of->prefix));
+}
+
+static ghee_status tidy(publication *of, ghee_error *err) {
+  GHEE_TRY(ghee_s3_abort_uploads(of->store, of->prefix, is_ours, of, err));
   if (of->mode == GHEE_PUBLISH_OVERWRITE) GHEE_TRY(sweep_old(of, err));
   GHEE_TRY(ghee_s3_remove_below(of->store, of->staging_prefix, err));
   const char *slash = strrchr(of->target, '/');

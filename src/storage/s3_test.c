@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "net/scripted_server.h"
-#include "storage/s3.h"
+#include "storage/s3_upload.h"
 #include "storage/s3_xml.h"
 
 static scripted_server server;
@@ -385,6 +385,23 @@ static void test_lost_completion(void **state) {
   end();
 }
 
+#define COPIED(etag) {"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<CopyPartResult><ETag>&quot;" etag "&quot;</ETag></CopyPartResult>", CLOSE}
+
+static void test_copy_in_parts(void **state) {
+  (void)state;
+  play(BEGUN, COPIED("c1"), COPIED("c2"), {"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<R><ETag>x</ETag></R>", CLOSE}, BEGUN, COPIED("c1"),
+       {"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<Error><Code>AccessDenied</Code></Error>", CLOSE}, ABORTED);
+  assert_int_equal(ghee_s3_upload_copy((ghee_s3_store *)store, "a b", "k", 7, 4, &err), GHEE_OK);
+  assert_int_equal(ghee_s3_upload_copy((ghee_s3_store *)store, "a b", "k", 7, 4, &err), GHEE_DENIED);
+  stop();
+  expect_request(1, "PUT /b/k?partNumber=1&uploadId=u%201 HTTP");
+  expect_request(1, "\r\nx-amz-copy-source: /b/a%20b\r\n");
+  expect_request(2, "\r\nx-amz-copy-source-range: bytes=4-6\r\n");
+  expect_request(3, "<Part><PartNumber>2</PartNumber><ETag>&quot;c2&quot;</ETag></Part>");
+  expect_request(7, "DELETE /b/k?uploadId=u%201 HTTP");
+  scripted_free(&server);
+}
+
 /* ---- publishing ---- */
 
 static const char *const names[] = {"p", "_SUCCESS"};
@@ -447,6 +464,7 @@ int main(void) {
       cmocka_unit_test_setup(test_upload, setup),
       cmocka_unit_test_setup(test_upload_that_fails_is_aborted, setup),
       cmocka_unit_test_setup(test_lost_completion, setup),
+      cmocka_unit_test_setup(test_copy_in_parts, setup),
       cmocka_unit_test_setup(test_store_without_conditions, setup),
       cmocka_unit_test_setup(test_claimed_by_another, setup),
   };

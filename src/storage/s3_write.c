@@ -9,10 +9,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "storage/s3.h"
-#include "storage/s3_xml.h"
+#include "storage/s3_upload.h"
 
-enum { FIRST_PART_BYTES = 8 << 20, PARTS_OF_A_SIZE = 1000, MOST_DOUBLINGS = 9, MOST_PARTS = 10000, ON_THE_WAY = 4, ID_SIZE = 2048 };
+enum { FIRST_PART_BYTES = 8 << 20, PARTS_OF_A_SIZE = 1000, MOST_DOUBLINGS = 9, ON_THE_WAY = 4 };
 
 typedef struct part {
   uint8_t *data;
@@ -25,7 +24,7 @@ typedef struct s3_sink {
   ghee_sink base;
   ghee_s3_store *store;
   char *uri, *what, *key;
-  char id[ID_SIZE];        /* of the upload; "" without one */
+  char id[GHEE_S3_UPLOAD_ID_SIZE];      /* of the upload; "" without one */
   part parts[ON_THE_WAY];
   size_t at;               /* the part that is being filled */
   GHEE_ARRAY(char *) etags;
@@ -37,27 +36,6 @@ typedef struct s3_sink {
 static size_t part_bytes(unsigned number) {
   unsigned doublings = (number - 1) / PARTS_OF_A_SIZE;
   return (size_t)FIRST_PART_BYTES << (doublings < MOST_DOUBLINGS ? doublings : MOST_DOUBLINGS);
-}
-
-/* ---- the upload ---- */
-
-static ghee_status create_upload(s3_sink *of, ghee_error *err) {
-  ghee_s3_request request = {.what = of->what, .method = "POST", .key = of->key};
-  ghee_url_add_query(&request.query, "uploads", NULL);
-  ghee_status status = ghee_s3_do(of->store, &request, err);
-  const ghee_buffer *body = &request.response.body;
-  if (status == GHEE_OK && !ghee_s3_xml_find(body->data, body->size, "UploadId", of->id, sizeof of->id))
-    status = ghee_error_set(err, GHEE_IO, "%s: the server began an upload without a name for it", of->what);
-  ghee_s3_request_fini(&request);
-  return status;
-}
-
-static void abort_upload(s3_sink *of) {
-  ghee_s3_request request = {.what = of->what, .method = "DELETE", .key = of->key};
-  ghee_url_add_query(&request.query, "uploadId", of->id);
-  (void)ghee_s3_do(of->store, &request, NULL); /* what stays is found by publish and by cancel */
-  ghee_s3_request_fini(&request);
-  of->id[0] = 0;
 }
 
 /* ---- parts ---- */
@@ -81,8 +59,8 @@ static ghee_status settle_part(s3_sink *of, part *p, ghee_error *err) {
 
 static ghee_status send_part(s3_sink *of, part *p, ghee_error *err) {
   char number[16];
-  if (of->numbers == MOST_PARTS) return ghee_error_set(err, GHEE_LIMIT, "%s: an object has at most %d parts; write smaller files (target_file_size)", of->what, MOST_PARTS);
-  if (!*of->id) GHEE_TRY(create_upload(of, err));
+  if (of->numbers == GHEE_S3_MOST_PARTS) return ghee_error_set(err, GHEE_LIMIT, "%s: an object has at most %d parts; write smaller files (target_file_size)", of->what, GHEE_S3_MOST_PARTS);
+  if (!*of->id) GHEE_TRY(ghee_s3_upload_begin(of->store, of->what, of->key, of->id, err));
   if (!ghee_array_push(&of->etags, NULL)) return ghee_error_no_memory(err, "uploading an object");
   snprintf(number, sizeof number, "%u", ++of->numbers);
   p->request = (ghee_s3_request){.what = of->what, .method = "PUT", .key = of->key, .body = p->data, .body_bytes = p->size};
@@ -140,47 +118,11 @@ static ghee_status put_whole(s3_sink *of, ghee_error *err) {
   return status;
 }
 
-static void put_escaped(ghee_buffer *out, const char *text) {
-  for (; *text; text++) {
-    if (*text == '"') ghee_buffer_printf(out, "&quot;");
-    else if (*text == '&') ghee_buffer_printf(out, "&amp;");
-    else if (*text == '<') ghee_buffer_printf(out, "&lt;");
-    else ghee_buffer_put_u8(out, (uint8_t)*text);
-  }
-}
-
-/* An answer that was lost leaves the second try without its upload: then the object must be there. */
-static ghee_status completed_before(const s3_sink *of, ghee_status status, ghee_error *why) {
-  uint64_t size = 0;
-  if (status != GHEE_NOT_FOUND || ghee_s3_head(of->store, of->key, &size, NULL, NULL) != GHEE_OK || size != of->base.written_bytes) return status;
-  why->message[0] = 0;
-  return GHEE_OK;
-}
-
-static ghee_status complete_upload(s3_sink *of, ghee_error *err) {
-  ghee_buffer xml = {0};
-  ghee_buffer_printf(&xml, "<CompleteMultipartUpload>");
-  for (size_t i = 0; i < of->etags.count; i++) {
-    ghee_buffer_printf(&xml, "<Part><PartNumber>%zu</PartNumber><ETag>", i + 1);
-    put_escaped(&xml, of->etags.items[i]);
-    ghee_buffer_printf(&xml, "</ETag></Part>");
-  }
-  ghee_buffer_printf(&xml, "</CompleteMultipartUpload>");
-  GHEE_TRY(ghee_buffer_check(&xml, "completing an upload", err));
-  ghee_s3_request request = {.what = of->what, .method = "POST", .key = of->key, .body = xml.data, .body_bytes = xml.size};
-  ghee_url_add_query(&request.query, "uploadId", of->id);
-  ghee_error why = {0};
-  ghee_status status = completed_before(of, ghee_s3_do(of->store, &request, &why), &why);
-  ghee_s3_request_fini(&request);
-  ghee_buffer_fini(&xml);
-  return status == GHEE_OK ? GHEE_OK : ghee_error_set(err, status, "%s", why.message);
-}
-
 static ghee_status finish(s3_sink *of, ghee_error *err) {
   if (!*of->id) return put_whole(of, err);
   GHEE_TRY(send_part(of, &of->parts[of->at], err));
   for (size_t i = 0; i < ON_THE_WAY; i++) GHEE_TRY(settle_part(of, &of->parts[i], err));
-  GHEE_TRY(complete_upload(of, err));
+  GHEE_TRY(ghee_s3_upload_complete(of->store, of->what, of->key, of->id, of->etags.items, of->etags.count, of->base.written_bytes, err));
   of->id[0] = 0;
   return GHEE_OK;
 }
@@ -200,7 +142,7 @@ static void sink_close(ghee_sink *sink) {
     ghee_s3_request_fini(&of->parts[i].request);
     ghee_free(of->parts[i].data);
   }
-  if (*of->id) abort_upload(of);
+  if (*of->id) ghee_s3_upload_abort(of->store, of->what, of->key, of->id);
   for (size_t i = 0; i < of->etags.count; i++) ghee_free(of->etags.items[i]);
   ghee_array_fini(&of->etags);
   ghee_free(of->what);
