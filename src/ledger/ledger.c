@@ -145,6 +145,17 @@ ghee_status ghee_ledger_put(ghee_ledger *ledger, const char *key, const void *va
   return ghee_ledger_writer_run(&ledger->writer, &request.base, err);
 }
 
+static ghee_status apply_turn(ghee_ledger_database *of, ghee_ledger_request *request, ghee_error *err) {
+  GHEE_TRY(ghee_ledger_database_run(of, GHEE_SQL_CLEAR_CHUNKS, "begin a new round", err));
+  GHEE_TRY(ghee_ledger_database_run(of, GHEE_SQL_CLEAR_FILES, "begin a new round", err));
+  return apply_put(of, request, err);
+}
+
+ghee_status ghee_ledger_turn(ghee_ledger *ledger, const char *key, const void *value, size_t size_bytes, ghee_error *err) {
+  put_request request = {.base.apply = apply_turn, .key = key, .value = value, .size_bytes = size_bytes};
+  return ghee_ledger_writer_run(&ledger->writer, &request.base, err);
+}
+
 static ghee_status copy_bytes(ghee_ledger_database *of, sqlite3_stmt *row, int column, void **out, size_t *size_bytes, ghee_error *err) {
   const void *value = sqlite3_column_blob(row, column);
   size_t size = (size_t)sqlite3_column_bytes(row, column);

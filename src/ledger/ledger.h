@@ -36,6 +36,9 @@ ghee_status ghee_ledger_state(ghee_ledger *ledger, ghee_job_state *state, int *s
 ghee_status ghee_ledger_put(ghee_ledger *ledger, const char *key, const void *value, size_t size_bytes, ghee_error *err);
 ghee_status ghee_ledger_get(ghee_ledger *ledger, const char *key, void **value, size_t *size_bytes, ghee_error *err);
 
+/** Forgets all chunks and files (they are published) and puts a fact, in one transaction: durable on return. Nothing is queued meanwhile. */
+ghee_status ghee_ledger_turn(ghee_ledger *ledger, const char *key, const void *value, size_t size_bytes, ghee_error *err);
+
 /* ---- jobs with a sink ---- */
 /** A finished, durable file of the staging folder, and whole chunks that it holds. */
 typedef struct ghee_ledger_file {

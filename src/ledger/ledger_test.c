@@ -208,6 +208,25 @@ static void queue_while_read(void *user, uint32_t chunk) {
   assert_int_equal(ghee_ledger_commit_files(ledger, &same, 1, 104, NULL), GHEE_OK);
 }
 
+static void test_a_turn_forgets_chunks_and_files(void **state) {
+  (void)state;
+  ghee_ledger *ledger = open_it();
+  void *value;
+  size_t size;
+  commit(ledger, 3);
+  commit(ledger, 4);
+  assert_string_equal(chunks(ledger), "3 4 ");
+  assert_int_equal(ghee_ledger_turn(ledger, "round", "1", 1, NULL), GHEE_OK);
+  ledger = reopen(ledger);
+  assert_string_equal(chunks(ledger), "");
+  assert_int_equal(ghee_ledger_get(ledger, "round", &value, &size, NULL), GHEE_OK);
+  assert_true(size == 1 && memcmp(value, "1", 1) == 0);
+  ghee_free(value);
+  commit(ledger, 3); /* a number may come again */
+  assert_string_equal(chunks(ledger), "3 ");
+  ghee_ledger_close(ledger);
+}
+
 static void test_refusal_leaves_its_group_alone(void **state) {
   (void)state;
   ghee_ledger *ledger = open_it();
@@ -458,6 +477,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_state, setup, teardown),
       cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
       cmocka_unit_test_setup_teardown(test_commit, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_turn_forgets_chunks_and_files, setup, teardown),
       cmocka_unit_test_setup_teardown(test_refusal_leaves_its_group_alone, setup, teardown),
       cmocka_unit_test_setup_teardown(test_close_commits, setup, teardown),
       cmocka_unit_test_setup_teardown(test_walk_stops, setup, teardown),

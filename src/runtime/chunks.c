@@ -21,6 +21,17 @@ void ghee_chunks_fini(ghee_chunks *table) {
   *table = (ghee_chunks){0};
 }
 
+ghee_status ghee_chunks_turn(ghee_chunks *table, uint32_t chunks, uint32_t epoch, ghee_error *err) {
+  uint32_t generation = table->generation, counter = table->counter;
+  ghee_chunks_fini(table);
+  GHEE_TRY(ghee_chunks_init(table, chunks, epoch + 1, generation, err));
+  table->counter = counter;
+  table->epoch = epoch;
+  table->next = key_of(epoch, 0);
+  table->done = table->leased = (uint64_t)epoch * chunks;
+  return GHEE_OK;
+}
+
 static ghee_chunk_slot *slot_of(const ghee_chunks *table, uint32_t epoch, uint32_t chunk) {
   bool open = epoch >= table->epoch && epoch - table->epoch < 2 && epoch < table->epochs && chunk < table->chunks;
   return open ? &table->slots[epoch & 1][chunk] : NULL;

@@ -31,6 +31,8 @@ typedef struct ghee_chunks {
 
 ghee_status ghee_chunks_init(ghee_chunks *table, uint32_t chunks, uint32_t epochs, uint32_t generation, ghee_error *err);
 void ghee_chunks_fini(ghee_chunks *table);
+/** Another epoch of a job without end: what was there is forgotten, `chunks` new ones are to be done. Tokens go on rising. */
+ghee_status ghee_chunks_turn(ghee_chunks *table, uint32_t chunks, uint32_t epoch, ghee_error *err);
 
 /** Leases the next chunk to a worker of the first stage; false: none is to be had now. */
 bool ghee_chunks_lease(ghee_chunks *table, uint32_t worker, ghee_attempt *out);

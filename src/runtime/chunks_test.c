@@ -349,11 +349,32 @@ static void a_job_without_chunks_is_done(void **state) {
   ghee_chunks_fini(&table);
 }
 
+static void a_job_without_end_turns(void **state) {
+  (void)state;
+  ghee_chunks table;
+  ghee_attempt old, new;
+  assert_int_equal(ghee_chunks_init(&table, 0, 1, 1, NULL), GHEE_OK);
+  assert_int_equal(ghee_chunks_turn(&table, 2, 7, NULL), GHEE_OK);
+  assert_true(ghee_chunks_lease(&table, 0, &old) && old.epoch == 7 && old.chunk == 0);
+  assert_true(table.done < ghee_chunks_wanted(&table));
+  ghee_chunks_finish(&table, 7, 0);
+  ghee_chunks_finish(&table, 7, 1);
+  assert_int_equal(table.done, ghee_chunks_wanted(&table));
+  assert_int_equal(ghee_chunks_turn(&table, 3, 8, NULL), GHEE_OK);
+  assert_true(table.done < ghee_chunks_wanted(&table));
+  assert_true(ghee_chunks_lease(&table, 0, &new) && new.epoch == 8 && new.chunk == 0 && new.token > old.token);
+  assert_false(ghee_chunks_accept(&table, &old, 0, 0)); /* of a round that is over */
+  for (uint32_t i = 0; i < 3; i++) ghee_chunks_finish(&table, 8, i);
+  assert_int_equal(table.done, ghee_chunks_wanted(&table));
+  ghee_chunks_fini(&table);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(random_events_of_a_job_with_a_sink),           cmocka_unit_test(random_events_of_a_job_that_trains),
       cmocka_unit_test(goes_on_from_the_end_of_an_epoch),             cmocka_unit_test(goes_on_from_the_end_of_all),
       cmocka_unit_test(an_epoch_overtakes_another),                   cmocka_unit_test(after_a_limit_only_what_was_leased_is_wanted),
-      cmocka_unit_test(nothing_is_forgotten_without_memory),          cmocka_unit_test(a_job_without_chunks_is_done)};
+      cmocka_unit_test(nothing_is_forgotten_without_memory),          cmocka_unit_test(a_job_without_chunks_is_done),
+      cmocka_unit_test(a_job_without_end_turns)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
