@@ -55,6 +55,8 @@ typedef struct ghee_job_progress {
   uint32_t epoch, epochs;
   uint64_t step;                                       /* train */
   uint64_t rejected;
+  int64_t lag;                                         /* jobs without end: records of the topic that are in no output yet; -1 not known, or another job */
+  uint32_t round;                                      /* jobs without end: rounds that are published */
   uint32_t n_stages;
   ghee_stage_progress stages[GHEE_JOB_STAGES];
   char verdict[GHEE_JOB_TEXT];                         /* who is slow, in one line; "" too early */

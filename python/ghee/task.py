@@ -42,6 +42,7 @@ class Input:
     delimiter, header, null: of CSV; "," , True, ""
     options    settings of the storage; secrets as "${NAME}", which is taken from the environment
     from_, to  of a topic: "earliest", "latest", "now", a datetime, or offsets by partition ({0: 17}); `to` "never" follows it
+    every      with to="never": {"seconds": 10, "rows": 1000000, "bytes": "256MiB"}, when what has come is read
     metadata   format "json": what of each record becomes a column besides those of its value (key, headers, partition, offset,
                timestamp), its name behind metadata_prefix
 
@@ -58,6 +59,7 @@ class Input:
     options: Optional[Mapping[str, Any]] = None
     from_: Union[str, int, datetime.datetime, Mapping[int, int], None] = None
     to: Union[str, int, datetime.datetime, Mapping[int, int], None] = None
+    every: Optional[Mapping[str, Any]] = None
     metadata: Optional[Sequence[str]] = None
     metadata_prefix: Optional[str] = None
 
@@ -180,7 +182,8 @@ class _Task:
                                       "shuffle": shuffle and _plain(dataclasses.asdict(shuffle)), "epochs": self.input.epochs,
                                       "delimiter": self.input.delimiter, "header": self.input.header, "null": self.input.null,
                                       "options": self.input.options and dict(self.input.options), "from": _bound(self.input.from_),
-                                      "to": _bound(self.input.to), "metadata": list(self.input.metadata) if self.input.metadata else None,
+                                      "to": _bound(self.input.to), "every": self.input.every and dict(self.input.every),
+                                      "metadata": list(self.input.metadata) if self.input.metadata else None,
                                       "metadata_prefix": self.input.metadata_prefix})}
         code = {}
         for kind, stage in self.stages.items():

@@ -142,7 +142,9 @@ ghee_status ghee_plan_assemble(const ghee_job_spec *spec, const ghee_plan_draft 
   if (draft->parts->count > UINT32_MAX - 1) return ghee_error_set(err, GHEE_LIMIT, "the input has more than 4 billion parts");
   sum_parts(draft->parts, &totals);
   ghee_status status = spec->shuffle ? fit_window(spec, &totals, err) : fit_batches(spec, draft, &totals, err);
-  if (status == GHEE_OK) status = cut_chunks(spec, draft->parts, &totals, &chunks, err);
+  bool endless = spec->to.what == GHEE_BOUND_NEVER && totals.parts > 0 && draft->parts->items[0].offset == draft->parts->items[0].end_offset;
+  if (status == GHEE_OK && endless) status = ghee_array_push(&chunks, 0) ? GHEE_OK : ghee_error_no_memory(err, "planning");
+  else if (status == GHEE_OK) status = cut_chunks(spec, draft->parts, &totals, &chunks, err);
   if (status == GHEE_OK) status = write_block(spec, draft, &chunks, totals, out, err);
   ghee_array_fini(&chunks);
   return status;

@@ -6,7 +6,7 @@
 #include "plan/plan_file.h"
 #include "plan/records.h"
 
-enum { SAMPLE_RECORDS = 4096, SAMPLE_PARTITIONS = 16, READ_RECORDS = 256 };
+enum { SAMPLE_RECORDS = 4096, SAMPLE_PARTITIONS = 16, READ_RECORDS = 256, UNKNOWN_RECORD_BYTES = 1024 };
 #define SAMPLE_BYTES ((uint64_t)1 << 20)
 #define LEAST_PART_BYTES ((uint64_t)64 << 10)
 #define MOST_PART_BYTES ((uint64_t)32 << 20)
@@ -151,8 +151,8 @@ static ghee_status read_log(log_maker *of, const char *uri, ghee_error *err) {
 /* ---- parts ---- */
 
 /* Each partition in equal pieces, so that a chunk is one piece: a reader then follows one range. */
-static ghee_status cut_parts(log_maker *of, ghee_error *err) {
-  uint64_t bytes = of->sampled ? of->sampled_bytes / of->sampled + 1 : 1, memory = of->sampled ? of->sampled_memory / of->sampled + 1 : 1, records = 0;
+static ghee_status cut_parts(log_maker *of, uint64_t bytes, uint64_t memory, ghee_error *err) {
+  uint64_t records = 0;
   for (size_t i = 0; i < of->ranges.count; i++) records += (uint64_t)(of->ranges.items[i].end - of->ranges.items[i].first);
   uint64_t target = records * memory / (4 * (uint64_t)ghee_plan_most_workers(of->spec));
   uint64_t most = of->spec->shuffle ? SHUFFLED_PART_BYTES : MOST_PART_BYTES;
@@ -173,21 +173,66 @@ static ghee_status cut_parts(log_maker *of, ghee_error *err) {
   return GHEE_OK;
 }
 
+/* A job without end: its plan says only where each partition begins, and how large a record is. */
+static ghee_status mark_starts(log_maker *of, uint64_t bytes, uint64_t memory, ghee_error *err) {
+  for (size_t i = 0; i < of->ranges.count; i++) {
+    uint64_t first = (uint64_t)of->ranges.items[i].first;
+    ghee_plan_record part = {.file = (uint32_t)i, .index = of->ranges.items[i].partition, .offset = first, .end_offset = first, .size_bytes = bytes,
+                             .memory_bytes = memory, .first_row = first, .rows = -1};
+    if (!ghee_array_push(&of->parts, part)) return no_memory(err);
+  }
+  return GHEE_OK;
+}
+
+static ghee_status assemble(log_maker *of, uint64_t memory, ghee_plan **out, ghee_error *err) {
+  ghee_plan_draft draft = {.files = &of->files, .parts = &of->parts, .schema = of->schema, .format = of->spec->format,
+                           .batch_bytes = memory * (uint64_t)of->spec->stages[0].batch_rows};
+  return ghee_plan_assemble(of->spec, &draft, out, err);
+}
+
+static void maker_fini(log_maker *of) {
+  ghee_object_list_fini(&of->files);
+  ghee_array_fini(&of->ranges);
+  ghee_array_fini(&of->parts);
+  ghee_schema_unref(of->schema);
+}
+
 ghee_status ghee_plan_make_log(const ghee_job_spec *spec, ghee_plan **out, ghee_error *err) {
   log_maker of = {.spec = spec};
   ghee_status status = GHEE_OK;
   for (size_t i = 0; i < spec->n_input_uris && status == GHEE_OK; i++) status = read_log(&of, spec->input_uris[i], err);
   if (status == GHEE_OK && !of.schema)
     status = ghee_error_set(err, GHEE_NOT_FOUND, "%s has no records between `from` and `to`, which the columns of its JSON could be taken from", spec->input_uris[0]);
-  if (status == GHEE_OK) status = cut_parts(&of, err);
-  ghee_plan_draft draft = {.files = &of.files, .parts = &of.parts, .schema = of.schema, .format = spec->format,
-                           .batch_bytes = (of.sampled ? of.sampled_memory / of.sampled + 1 : 1) * (uint64_t)spec->stages[0].batch_rows};
-  if (status == GHEE_OK) status = ghee_plan_assemble(spec, &draft, out, err);
-  ghee_object_list_fini(&of.files);
-  ghee_array_fini(&of.ranges);
-  ghee_array_fini(&of.parts);
-  ghee_schema_unref(of.schema);
+  uint64_t bytes = of.sampled ? of.sampled_bytes / of.sampled + 1 : UNKNOWN_RECORD_BYTES, memory = of.sampled ? of.sampled_memory / of.sampled + 1 : UNKNOWN_RECORD_BYTES;
+  if (status == GHEE_OK) status = spec->to.what == GHEE_BOUND_NEVER ? mark_starts(&of, bytes, memory, err) : cut_parts(&of, bytes, memory, err);
+  if (status == GHEE_OK) status = assemble(&of, memory, out, err);
+  maker_fini(&of);
   return status;
+}
+
+ghee_status ghee_plan_make_round(const ghee_job_spec *spec, const ghee_plan *base, const ghee_log_ranges *ranges, ghee_plan **out, ghee_error *err) {
+  log_maker of = {.spec = spec, .schema = ghee_schema_ref(ghee_plan_schema(base))};
+  uint64_t bytes, memory;
+  ghee_plan_record_sizes(base, &bytes, &memory);
+  ghee_status status = add_files(&of, spec->input_uris[0], ranges, err);
+  if (status == GHEE_OK) status = cut_parts(&of, bytes, memory, err);
+  if (status == GHEE_OK) status = assemble(&of, memory, out, err);
+  maker_fini(&of);
+  return status;
+}
+
+ghee_status ghee_plan_starts(const ghee_plan *base, ghee_log_ranges *out, ghee_error *err) {
+  for (uint64_t i = 0; i < base->header->totals.parts; i++) {
+    const ghee_plan_record *part = &base->parts[i];
+    if (!ghee_array_push(out, ((ghee_log_range){.partition = part->index, .first = (int64_t)part->offset, .end = (int64_t)part->offset}))) return no_memory(err);
+  }
+  return GHEE_OK;
+}
+
+void ghee_plan_record_sizes(const ghee_plan *base, uint64_t *bytes, uint64_t *memory) {
+  bool known = base->header->totals.parts > 0;
+  *bytes = known ? base->parts[0].size_bytes : UNKNOWN_RECORD_BYTES;
+  *memory = known ? base->parts[0].memory_bytes : UNKNOWN_RECORD_BYTES;
 }
 
 ghee_status ghee_plan_check_log(const ghee_plan *plan, const ghee_job_spec *spec, ghee_error *err) {

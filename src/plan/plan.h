@@ -61,6 +61,14 @@ const char *ghee_plan_file_uri(const ghee_plan *plan, uint32_t file);
 /** Every file is still what it was, every partition still as long: GHEE_CHANGED names the first that is not. */
 ghee_status ghee_plan_check_input(const ghee_plan *plan, const ghee_job_spec *spec, ghee_error *err);
 
+/* ---- jobs without end (input.to: never) ---- */
+/** Their plan has no chunks: it says where each partition begins; rounds of exact offsets follow. `out` is appended to: [first, first). */
+ghee_status ghee_plan_starts(const ghee_plan *base, ghee_log_ranges *out, ghee_error *err);
+/** Of one record in the log and decoded, as sampled. */
+void ghee_plan_record_sizes(const ghee_plan *base, uint64_t *bytes, uint64_t *memory);
+/** The plan of one round: these offsets, with the columns of `base`. */
+ghee_status ghee_plan_make_round(const ghee_job_spec *spec, const ghee_plan *base, const ghee_log_ranges *ranges, ghee_plan **out, ghee_error *err);
+
 /** Position of a batch in the order of a rank: compare by ghee_place_compare. */
 typedef struct ghee_place { uint32_t epoch, window, seq, chunk; } ghee_place;
 ghee_place ghee_plan_place(uint32_t epoch, uint32_t chunk, uint32_t seq, uint32_t interleave);

@@ -240,7 +240,7 @@ static ghee_status read_columns(ghee_job_spec *spec, const ghee_node *input, ghe
 
 static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
   static const char *const known[] = {"uri", "format", "columns", "shuffle", "epochs", "delimiter", "header", "null", "options",
-                                      "from", "to", "metadata", "metadata_prefix", NULL};
+                                      "from", "to", "every", "metadata", "metadata_prefix", NULL};
   const ghee_node *input = NULL;
   int64_t epochs = 1;
   const char *null_text = NULL;
@@ -253,7 +253,7 @@ static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const 
   else GHEE_TRY(read_format(spec, input, &spec->format, err));
   if (!spec->record_log && spec->input_options.count > 0 && strncmp(spec->input_uris[0], "file:", 5) == 0)
     return ghee_node_error(ghee_node_get(input, "options"), err, "files of this machine have no options");
-  static const char *const of_logs[] = {"metadata", "metadata_prefix", NULL};
+  static const char *const of_logs[] = {"metadata", "metadata_prefix", "every", NULL};
   for (const char *const *key = of_logs; !spec->record_log && *key; key++)
     if (ghee_node_get(input, *key)) return ghee_node_error(ghee_node_get(input, *key), err, "%s is for topics; this input is files", *key);
   GHEE_TRY(read_columns(spec, input, err));

@@ -5,7 +5,7 @@
  *   input:   {uri: data/ratings, format: parquet, columns: [user, item], shuffle: {seed: 1, window: 8}, epochs: 3,
  *             delimiter: ",", header: true, null: "NA", options: {…}}
  *   input:   {uri: "kafka://host:9092/topic", format: bytes | json, from: earliest | latest | TIME | {PARTITION: OFFSET}, to: now | TIME | {…},
- *             metadata: [key, offset], metadata_prefix: "_", options: {security.protocol: SASL_SSL, sasl.password: "${NAME}"}}
+ *             metadata: [key, offset], metadata_prefix: "_", every: {seconds: 10, rows: 1000000, bytes: 256MiB}, options: {security.protocol: SASL_SSL, sasl.password: "${NAME}"}}
  *   preprocess:  {run: "features:preprocess", workers: 16, batch_size: 8192, args: {…}, timeout: 30s, as: numpy,
  *                 rows: any, cpu: 1, memory: 2Gi, gpu: 0, image: "reco:1", env: {K: V}}
  *   train:       {…}          or   predict: {…}      and then optionally   postprocess: {…}
@@ -61,6 +61,7 @@ typedef struct ghee_job_spec {
   ghee_log_bound from, to;
   uint32_t metadata;        /* bits of key, value, headers, partition, offset, timestamp: columns besides those of JSON values */
   char *metadata_prefix;
+  uint64_t every_ms, every_rows, every_bytes; /* to: never: when what has come is read, and how much at most at once */
   const char *const *columns; size_t n_columns; /* 0: all */
   bool shuffle; uint64_t seed; uint32_t shuffle_window; /* row groups at a time; 0: default 8 */
   uint32_t epochs;

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { DEFAULT_SECONDS = 10, DEFAULT_ROWS = 1000000 };
+#define DEFAULT_BYTES ((uint64_t)256 << 20)
 static const char *const metadata_names[] = {"key", "value", "headers", "partition", "offset", "timestamp", NULL};
 
 static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err, "reading a description"); }
@@ -96,7 +98,6 @@ static ghee_status read_bound(const ghee_node *input, const char *key, bool is_e
     out->what = GHEE_BOUND_EARLIEST;
   } else if (is_end && strcmp(node->text, "never") == 0) {
     out->what = GHEE_BOUND_NEVER;
-    return ghee_node_error(node, err, "a job that follows its input (to: never) is not in this build");
   } else {
     return ghee_node_error(node, err, "%s must be %s (2026-01-31T08:00:00Z, or milliseconds since 1970), or offsets ({0: 17, 1: 4}), not '%s'", key, words, node->text);
   }
@@ -140,6 +141,34 @@ static ghee_status read_metadata(ghee_job_spec *spec, const ghee_node *input, gh
   return status;
 }
 
+static ghee_status read_every(ghee_job_spec *spec, const ghee_node *input, ghee_error *err) {
+  static const char *const known[] = {"seconds", "rows", "bytes", NULL};
+  const ghee_node *every = NULL;
+  double seconds = DEFAULT_SECONDS;
+  int64_t rows = DEFAULT_ROWS;
+  spec->every_bytes = DEFAULT_BYTES;
+  GHEE_TRY(ghee_node_read_map(input, "every", &every, err));
+  if (every) {
+    if (spec->to.what != GHEE_BOUND_NEVER) return ghee_node_error(every, err, "every is for a job that follows its input: to: never");
+    GHEE_TRY(ghee_node_only(every, "every", known, err));
+    GHEE_TRY(ghee_node_read_real(every, "seconds", 0, 1e6, &seconds, err));
+    GHEE_TRY(ghee_node_read_int(every, "rows", 1, INT64_MAX, &rows, err));
+    GHEE_TRY(ghee_node_read_bytes(every, "bytes", &spec->every_bytes, err));
+  }
+  spec->every_ms = (uint64_t)(seconds * 1000);
+  spec->every_rows = (uint64_t)rows;
+  return GHEE_OK;
+}
+
+/* What a job without end cannot do. */
+static ghee_status check_endless(const ghee_job_spec *spec, const ghee_node *input, ghee_error *err) {
+  const ghee_node *to = ghee_node_get(input, "to");
+  if (spec->train) return ghee_node_error(to, err, "train needs an input that ends: to: now, a time, or offsets");
+  if (spec->n_input_uris > 1) return ghee_node_error(to, err, "a job follows one topic (to: never); make a job for each");
+  if (ghee_node_get(input, "shuffle")) return ghee_node_error(ghee_node_get(input, "shuffle"), err, "an input without end cannot be shuffled");
+  return *spec->name ? GHEE_OK : ghee_node_error(to, err, "a job that follows its input (to: never) needs a name, by which it goes on after a stop");
+}
+
 ghee_status ghee_spec_read_log(ghee_job_spec *spec, const ghee_node *input, ghee_error *err) {
   static const char *const formats[] = {"bytes", "json", NULL}, *const of_files[] = {"delimiter", "header", "null", NULL};
   int format = 0;
@@ -155,7 +184,8 @@ ghee_status ghee_spec_read_log(ghee_job_spec *spec, const ghee_node *input, ghee
   GHEE_TRY(read_bound(input, "to", true, &spec->to, err));
   GHEE_TRY(read_metadata(spec, input, err));
   GHEE_TRY(ghee_node_read_text(input, "metadata_prefix", &prefix, err));
-  if (spec->to.what == GHEE_BOUND_NEVER && spec->train) return ghee_node_error(ghee_node_get(input, "to"), err, "train needs an input that ends: to: now, a time, or offsets");
+  GHEE_TRY(read_every(spec, input, err));
+  if (spec->to.what == GHEE_BOUND_NEVER) GHEE_TRY(check_endless(spec, input, err));
   spec->metadata_prefix = ghee_strdup(prefix);
   return spec->metadata_prefix ? GHEE_OK : no_memory(err);
 }
@@ -163,6 +193,13 @@ ghee_status ghee_spec_read_log(ghee_job_spec *spec, const ghee_node *input, ghee
 void ghee_spec_put_log(ghee_json *json, const ghee_job_spec *spec) {
   put_bound(json, "from", &spec->from);
   put_bound(json, "to", &spec->to);
+  if (spec->to.what == GHEE_BOUND_NEVER) {
+    ghee_json_begin_map(json, "every");
+    ghee_json_real(json, "seconds", (double)spec->every_ms / 1e3);
+    ghee_json_uint(json, "rows", spec->every_rows);
+    ghee_json_uint(json, "bytes", spec->every_bytes);
+    ghee_json_end_map(json);
+  }
   if (spec->metadata) {
     ghee_json_begin_list(json, "metadata");
     for (uint32_t k = 0; metadata_names[k]; k++)

@@ -9,7 +9,7 @@
 
 static void finish_chunk(void *user, uint32_t chunk) {
   ghee_coordinator *of = user;
-  ghee_chunks_finish(&of->chunks, 0, chunk);
+  ghee_chunks_finish(&of->chunks, of->chunks.epoch, chunk);
   of->chunks.leased++;
 }
 
@@ -93,7 +93,7 @@ static ghee_status on_recorded(ghee_coordinator *of, uint64_t ticket, const ghee
     if (commit.ticket != ticket) continue;
     of->commits.items[i] = of->commits.items[--of->commits.count];
     if (how->status == GHEE_OK) {
-      for (size_t k = 0; k < commit.chunks.count; k++) ghee_chunks_finish(&of->chunks, 0, commit.chunks.items[k]);
+      for (size_t k = 0; k < commit.chunks.count; k++) ghee_chunks_finish(&of->chunks, of->chunks.epoch, commit.chunks.items[k]);
       of->rows_rejected += commit.rejected;
       of->rows_committed += commit.rows;
       say_committed(of, commit.peer, commit.worker_ticket);
@@ -124,7 +124,9 @@ static ghee_status list_file(void *user, const ghee_ledger_file *file, ghee_erro
 
 static ghee_status publish(ghee_coordinator *of, const char *uri, const char *staging, ghee_publish_mode mode, const char *format, bool dead_letters,
                            ghee_error *err) {
-  ghee_manifest manifest = {.job = ghee_strdup(of->id), .format = ghee_strdup(format), .created_ms = ghee_clock_wall_ms()};
+  /* A round is known by its number, so that it is added once. */
+  char *job = of->rounds ? ghee_asprintf("%s-%u", of->id, ghee_rounds_number(of)) : ghee_strdup(of->id);
+  ghee_manifest manifest = {.job = job, .format = ghee_strdup(format), .created_ms = ghee_clock_wall_ms()};
   listing to = {.manifest = &manifest, .dead_letters = dead_letters};
   ghee_status status = manifest.job && manifest.format ? ghee_ledger_each_file(of->ledger, list_file, &to, err) : ghee_error_no_memory(err, "publishing");
   if (status == GHEE_OK && !(dead_letters && manifest.count == 0)) status = ghee_manifest_publish(of->store, staging, uri, mode, &manifest, err);
@@ -143,14 +145,29 @@ ghee_status ghee_commits_publish(ghee_coordinator *of, ghee_error *err) {
     ghee_free(staging);
     GHEE_TRY(status);
   }
-  return publish(of, of->spec->output_uri, of->staging, modes[of->spec->mode], of->spec->output_format, false, err);
+  ghee_publish_mode mode = of->rounds && ghee_rounds_number(of) > 0 ? GHEE_PUBLISH_APPEND : modes[of->spec->mode];
+  return publish(of, of->spec->output_uri, of->staging, mode, of->spec->output_format, false, err);
+}
+
+/* Everything is done and recorded. */
+static ghee_status complete(ghee_coordinator *of, ghee_error *err) {
+  GHEE_TRY(ghee_commits_publish(of, err));
+  if (!of->rounds || of->chunks.closed) {
+    ghee_coordinator_succeed(of);
+    return GHEE_OK;
+  }
+  GHEE_TRY(ghee_rounds_end(of, err));
+  return ghee_ledger_set_state(of->ledger, GHEE_JOB_RUNNING, 0, "", err);
 }
 
 ghee_status ghee_commits_settle(ghee_coordinator *of, ghee_error *err) {
+  if (of->rounds) {
+    GHEE_TRY(ghee_rounds_settle(of, err));
+    if (!ghee_rounds_active(of)) return GHEE_OK;
+  }
   uint64_t wanted = ghee_chunks_wanted(&of->chunks);
   if (of->chunks.done >= wanted && of->commits.count == 0) {
-    GHEE_TRY(ghee_commits_publish(of, err));
-    ghee_coordinator_succeed(of);
+    GHEE_TRY(complete(of, err));
   } else if (of->chunks.done + of->chunks.accepted >= wanted && !of->flushed) {
     ghee_say_message flush = {.what = GHEE_SAY_FLUSH};
     ghee_crew_tell(of, ghee_last_stage(of), &flush);

@@ -108,6 +108,10 @@ static ghee_status open_all(ghee_coordinator *of, bool resume, ghee_error *err) 
   GHEE_TRY(read_folder(of, err));
   GHEE_TRY(open_ledger(of, resume, err));
   GHEE_TRY(open_loop(of, err));
+  if (ghee_rounds_endless(of) && !of->over) {
+    GHEE_TRY(ghee_rounds_open(of, err));
+    if (!watch(of, ghee_rounds_fd(of))) return ghee_error_set_errno(err, errno, "cannot open the coordinator's loop");
+  }
   if (of->spec->train) GHEE_TRY(ghee_ranks_open(of, err));
   else GHEE_TRY(ghee_commits_open(of, err));
   GHEE_TRY(ghee_crew_open(of, err));
@@ -241,6 +245,7 @@ static void close_all(ghee_coordinator *of) {
   for (size_t i = 0; i < of->commits.count; i++) ghee_array_fini(&of->commits.items[i].chunks);
   ghee_array_fini(&of->commits);
   ghee_array_fini(&of->crashes);
+  ghee_rounds_close(of);
   ghee_plan_free(of->plan);
   ghee_job_spec_free(of->spec);
   ghee_launch_facts_fini(&of->facts);

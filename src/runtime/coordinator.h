@@ -70,6 +70,7 @@ typedef struct ghee_coordinator {
   GHEE_ARRAY(ghee_commit) commits;
   uint64_t next_ticket;
   GHEE_ARRAY(ghee_crash) crashes;
+  struct ghee_rounds *rounds;     /* of a job without end, else NULL */
   /* training */
   uint64_t stored_step; ghee_place stored_place;
   uint32_t incarnation;           /* of the ranks */
@@ -119,6 +120,23 @@ ghee_status ghee_commits_on_ledger(ghee_coordinator *of, ghee_error *err);
 /** FLUSH when every chunk is whole at a sink, publication when all are committed. */
 ghee_status ghee_commits_settle(ghee_coordinator *of, ghee_error *err);
 ghee_status ghee_commits_publish(ghee_coordinator *of, ghee_error *err);
+
+/* ---- rounds.c: jobs without end ---- */
+typedef struct ghee_rounds ghee_rounds;
+bool ghee_rounds_endless(const ghee_coordinator *of);
+ghee_status ghee_rounds_open(ghee_coordinator *of, ghee_error *err);
+/** Gives the plan of the round up, not of->plan. */
+void ghee_rounds_close(ghee_coordinator *of);
+/** Readable when the topic has been asked. */
+int ghee_rounds_fd(const ghee_coordinator *of);
+/** Hears what the topic has, and begins a round when there is none and it is time. */
+ghee_status ghee_rounds_settle(ghee_coordinator *of, ghee_error *err);
+bool ghee_rounds_active(const ghee_coordinator *of);
+/** The round is published: the next may come. */
+ghee_status ghee_rounds_end(ghee_coordinator *of, ghee_error *err);
+uint32_t ghee_rounds_number(const ghee_coordinator *of);
+/** Records of the topic that are in no output yet; -1: not known yet. */
+int64_t ghee_rounds_lag(const ghee_coordinator *of);
 
 /* ---- progress.c ---- */
 void ghee_progress_fill(ghee_coordinator *of, ghee_job_progress *out);

@@ -30,6 +30,7 @@ ghee_status ghee_jobs_root(char **out, ghee_error *err) {
 }
 
 char *ghee_job_folder_file(const char *path, const char *name) { return ghee_path_join(path, name); }
+char *ghee_job_folder_round(const char *path, uint32_t number) { return ghee_asprintf("%s/state/round-%u", path, number); }
 
 /* Makes the path of `name` and calls `use` with it; the pattern of all small files here. */
 #define WITH_PATH(path, folder, name, err)                                                   \

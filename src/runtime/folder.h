@@ -7,6 +7,7 @@
  *   code/NAME, code/NAME.sig                                    ledger.db          ghee_ledger
  *   control.sock, launch.sock, processes                        s-*                stream sockets
  *   state/STAGE-INDEX  8×u64, mapped by the worker: the batch in work (for deaths inside a batch)
+ *   state/round-N      plan of a round of a job without end
  *   train/STEP.RANK    states of checkpoints                    value              what rank 0 returned
  *   logs/STAGE-INDEX.log, logs/coordinator.log
  *   progress           the last ghee_job_progress, written by the client
@@ -32,6 +33,8 @@ void ghee_job_folder_fini(ghee_job_folder *folder);
 ghee_status ghee_job_folder_lock(const char *path, const char *which, uint32_t wait_ms, int *out_fd, ghee_error *err);
 /** path + "/" + name; new string. */
 char *ghee_job_folder_file(const char *path, const char *name);
+/** The plan of a round of a job without end; new string. */
+char *ghee_job_folder_round(const char *path, uint32_t number);
 ghee_status ghee_job_folder_read_spec(const char *path, ghee_job_spec **out, ghee_error *err);
 ghee_status ghee_job_folder_read_key(const char *path, ghee_stream_key *out, ghee_error *err);
 ghee_status ghee_job_folder_write_key(const char *path, const ghee_stream_key *key, ghee_error *err);

@@ -35,6 +35,7 @@ static void fill_stage(const ghee_crew *crew, ghee_stage_progress *out, uint64_t
 
 static double fraction_of(const ghee_coordinator *of, const ghee_job_progress *p) {
   if (of->outcome == GHEE_JOB_DONE && of->over) return 1;
+  if (of->rounds) return 1 - 1 / (1 + (double)ghee_rounds_number(of)); /* without end: it grows with each round */
   uint64_t wanted = ghee_chunks_wanted(&of->chunks);
   double chunks = wanted ? (double)(of->chunks.done + of->chunks.accepted) / (double)wanted : 0;
   double rows = p->rows_total > 0 ? (double)p->rows_in / (double)p->rows_total : 0;
@@ -67,7 +68,7 @@ static void fill_rows(ghee_coordinator *of, ghee_job_progress *out) {
   out->rows_in = out->stages[of->spec->train ? ghee_last_stage(of) : 0].rows_in;
   out->rows_out = out->stages[ghee_last_stage(of)].rows_out;
   if (out->rows_total >= 0 && out->rows_in > (uint64_t)out->rows_total) out->rows_in = (uint64_t)out->rows_total; /* some were read twice */
-  if (!done || of->spec->train) return;
+  if (!done || of->spec->train || of->rounds) return;
   int64_t rows = rows_of_done(of);
   if (rows >= 0) out->rows_in = (uint64_t)rows;
   out->rows_out = of->rows_committed;
@@ -91,9 +92,13 @@ void ghee_progress_fill(ghee_coordinator *of, ghee_job_progress *out) {
   uint64_t first_batch_ns = 0, any_ns = 0;
   memset(out, 0, sizeof *out);
   out->left_seconds = out->first_batch_seconds = -1;
-  out->rows_total = -1;
+  out->rows_total = out->lag = -1;
   out->seconds = (double)(ghee_clock_ns() - of->started_ns) / 1e9;
   if (!of->spec || !of->plan) return;
+  if (of->rounds) {
+    out->lag = ghee_rounds_lag(of);
+    out->round = ghee_rounds_number(of);
+  }
   out->n_stages = of->spec->n_stages;
   out->epochs = of->spec->epochs;
   for (uint32_t s = 0; s < out->n_stages && of->crews[s].members; s++) {

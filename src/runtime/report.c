@@ -35,6 +35,7 @@ static int make_parts(const ghee_job_progress *p, part parts[PARTS]) {
 #define PART(of) (parts[n].rank = (of), parts[n++].text)
   snprintf(PART(0), PART_SIZE, "%-10s", phases[p->phase]);
   if (p->rows_total > 0) snprintf(PART(0), PART_SIZE, "%3.0f %%", 100 * p->fraction);
+  if (p->lag >= 0) put_count(PART(0), PART_SIZE, (unsigned long long)p->lag, " behind");
   put_count(PART(1), PART_SIZE, p->rows_in, " rows");
   if (running && p->rows_per_second > 0) put_count(PART(2), PART_SIZE, (unsigned long long)p->rows_per_second, " rows/s");
   if (p->epochs > 1) snprintf(PART(4), PART_SIZE, "epoch %u of %u", p->epoch + 1, p->epochs);
@@ -114,6 +115,10 @@ void ghee_report_progress(ghee_json *json, const ghee_job_progress *p) {
   ghee_json_uint(json, "rows_out", p->rows_out);
   if (p->rows_total >= 0) ghee_json_int(json, "rows_total", p->rows_total);
   ghee_json_uint(json, "rejected", p->rejected);
+  if (p->lag >= 0) {
+    ghee_json_int(json, "lag", p->lag);
+    ghee_json_uint(json, "round", p->round);
+  }
   ghee_json_uint(json, "epoch", p->epoch);
   ghee_json_uint(json, "epochs", p->epochs);
   ghee_json_uint(json, "steps", p->step);

@@ -26,6 +26,8 @@ enum {
 typedef struct lease {
   ghee_attempt attempt;
   uint32_t from_seq, seq;        /* first that is wanted; next to be made */
+  ghee_plan *plan;               /* the worker's, or that of a round of a job without end */
+  bool own_plan;
   uint32_t part, parts;          /* next part to open */
   ghee_part_reader *reader;      /* of the open part */
   ghee_plan_part of;             /* the open part */
@@ -71,6 +73,7 @@ static void lease_free(lease *of) {
   ghee_batch_release(&of->whole);
   ghee_free(of->order);
   ghee_buffer_fini(&of->rejects);
+  if (of->own_plan) ghee_plan_free(of->plan);
   ghee_free(of);
 }
 
@@ -87,8 +90,7 @@ static bool before(const ghee_source_reader *source, const lease *a, const lease
 /* ---- one lease ---- */
 
 static ghee_status open_part(ghee_source_reader *source, lease *of, uint32_t index, ghee_error *err) {
-  ghee_worker *worker = source->worker;
-  of->of = ghee_plan_chunk_part(worker->plan, of->attempt.epoch, of->attempt.chunk, index);
+  of->of = ghee_plan_chunk_part(of->plan, of->attempt.epoch, of->attempt.chunk, index);
   GHEE_TRY(ghee_input_read(source->input, &of->of, &of->reader, err));
   if (of->of.part.rows > 0)
     of->estimate = of->of.part.memory_bytes * (uint64_t)source->batch_rows / (uint64_t)of->of.part.rows + 1;
@@ -298,22 +300,37 @@ static uint32_t capacity(const ghee_source_reader *source) {
   return (interleave + workers - 1) / workers + SPARE_LEASES;
 }
 
-void ghee_source_lease(ghee_source_reader *source, const ghee_say_lease *given) {
+/* A job without end has a plan for each round (epoch). */
+static ghee_status find_plan(ghee_source_reader *source, lease *of, ghee_error *err) {
+  ghee_worker *worker = source->worker;
+  of->plan = worker->plan;
+  if (worker->spec->to.what != GHEE_BOUND_NEVER) return GHEE_OK;
+  char *path = ghee_job_folder_round(worker->folder, of->attempt.epoch);
+  ghee_status status = path ? ghee_plan_load(path, &of->plan, err) : ghee_error_no_memory(err, "taking a lease");
+  ghee_free(path);
+  of->own_plan = status == GHEE_OK;
+  return status;
+}
+
+static ghee_status add_lease(ghee_source_reader *source, const ghee_say_lease *given, ghee_error *err) {
   lease *of = ghee_alloc_zero(1, sizeof *of);
-  if (of) {
-    *of = (lease){.attempt = given->attempt, .from_seq = given->from_seq};
-    of->parts = ghee_plan_chunk_parts(source->worker->plan, given->attempt.epoch, given->attempt.chunk);
-    /* Rows before from_seq need not be decoded where every part's count is known: then batches are cut part by part. */
+  if (!of) return ghee_error_no_memory(err, "taking a lease");
+  *of = (lease){.attempt = given->attempt, .from_seq = given->from_seq};
+  ghee_status status = find_plan(source, of, err);
+  if (status == GHEE_OK) {
+    of->parts = ghee_plan_chunk_parts(of->plan, given->attempt.epoch, given->attempt.chunk);
+    pthread_mutex_lock(&source->locked.mutex);
+    if (!ghee_array_push(&source->locked.leases, of)) status = ghee_error_no_memory(err, "taking a lease");
+    pthread_cond_broadcast(&source->locked.changed);
+    pthread_mutex_unlock(&source->locked.mutex);
   }
-  pthread_mutex_lock(&source->locked.mutex);
-  bool kept = of && ghee_array_push(&source->locked.leases, of);
-  pthread_cond_broadcast(&source->locked.changed);
-  pthread_mutex_unlock(&source->locked.mutex);
-  if (kept) return;
-  ghee_free(of);
+  if (status != GHEE_OK) lease_free(of);
+  return status;
+}
+
+void ghee_source_lease(ghee_source_reader *source, const ghee_say_lease *given) {
   ghee_error err;
-  ghee_error_no_memory(&err, "taking a lease");
-  fail(source, &err);
+  if (add_lease(source, given, &err) != GHEE_OK) fail(source, &err);
 }
 
 static bool alive(ghee_source_reader *source, const ghee_attempt *attempt) { return ghee_attempts_alive(&source->worker->attempts, attempt); }

@@ -243,9 +243,32 @@ rd_kafka_topic_partition_list_t *ghee_kafka_marks(const ghee_kafka *log, const g
 }
 
 /* Members of the group are not needed for this: a consumer that names it and subscribes to nothing. */
-static ghee_status group_client(ghee_kafka *log, const char *group, ghee_kafka_client **out, ghee_error *err) {
+static ghee_status take_grouped(ghee_kafka *log, const char *group, ghee_kafka_client **out, ghee_error *err) {
   const char *more[] = {"group.id", group, "enable.auto.commit", "false", "allow.auto.create.topics", "false", NULL};
-  return ghee_kafka_client_new(log, RD_KAFKA_CONSUMER, more, NULL, out, err);
+  ghee_kafka_client *client = NULL;
+  pthread_mutex_lock(&log->locked.mutex);
+  if (log->locked.grouped && strcmp(log->locked.group, group) == 0) {
+    client = log->locked.grouped;
+    log->locked.grouped = NULL;
+  }
+  pthread_mutex_unlock(&log->locked.mutex);
+  if (!client) return ghee_kafka_client_new(log, RD_KAFKA_CONSUMER, more, NULL, out, err);
+  *out = client;
+  return GHEE_OK;
+}
+
+/* Keeps the last one. */
+static void give_back_grouped(ghee_kafka *log, const char *group, ghee_kafka_client *client) {
+  char *name = client->broken ? NULL : ghee_strdup(group);
+  pthread_mutex_lock(&log->locked.mutex);
+  ghee_kafka_client *old = log->locked.grouped;
+  char *old_name = log->locked.group;
+  log->locked.grouped = name ? client : NULL;
+  log->locked.group = name;
+  pthread_mutex_unlock(&log->locked.mutex);
+  ghee_kafka_client_free(old);
+  ghee_free(old_name);
+  if (!name) ghee_kafka_client_free(client);
 }
 
 typedef struct group_call { ghee_kafka_client *client; rd_kafka_topic_partition_list_t *list; } group_call;
@@ -264,11 +287,11 @@ static rd_kafka_resp_err_t ask_marks(void *user, int timeout_ms) {
 ghee_status ghee_kafka_set_marks(ghee_record_log *base, const char *group, const ghee_log_mark *marks, size_t n, ghee_error *err) {
   ghee_kafka *log = (ghee_kafka *)base;
   group_call of = {0};
-  GHEE_TRY(group_client(log, group, &of.client, err));
+  GHEE_TRY(take_grouped(log, group, &of.client, err));
   of.list = ghee_kafka_marks(log, marks, n);
   ghee_status status = ghee_kafka_try(log, of.client, put_marks, &of, "store the offsets of a group of", err);
   rd_kafka_topic_partition_list_destroy(of.list);
-  ghee_kafka_client_free(of.client);
+  give_back_grouped(log, group, of.client);
   return status;
 }
 
@@ -278,7 +301,7 @@ ghee_status ghee_kafka_get_marks(ghee_record_log *base, const char *group, ghee_
   ghee_log_ranges all = {0};
   group_call of = {0};
   ghee_status status = list_partitions(base, &all, err);
-  if (status == GHEE_OK) status = group_client(log, group, &of.client, err);
+  if (status == GHEE_OK) status = take_grouped(log, group, &of.client, err);
   if (status == GHEE_OK) {
     of.list = rd_kafka_topic_partition_list_new((int)all.count);
     for (size_t i = 0; i < all.count; i++) rd_kafka_topic_partition_list_add(of.list, log->topic, (int32_t)all.items[i].partition);
@@ -293,7 +316,7 @@ ghee_status ghee_kafka_get_marks(ghee_record_log *base, const char *group, ghee_
     ghee_free(note);
   }
   if (of.list) rd_kafka_topic_partition_list_destroy(of.list);
-  ghee_kafka_client_free(of.client);
+  if (of.client) give_back_grouped(log, group, of.client);
   ghee_array_fini(&all);
   return status;
 }
@@ -304,6 +327,8 @@ static void close_log(ghee_record_log *base) {
   ghee_kafka *log = (ghee_kafka *)base;
   for (size_t i = 0; i < log->locked.idle.count; i++) ghee_kafka_client_free(log->locked.idle.items[i]);
   ghee_array_fini(&log->locked.idle);
+  ghee_kafka_client_free(log->locked.grouped);
+  ghee_free(log->locked.group);
   pthread_mutex_destroy(&log->locked.mutex);
   ghee_settings_fini(&log->settings);
   ghee_free(log->uri);

@@ -24,6 +24,8 @@ typedef struct ghee_kafka {
   struct {
     pthread_mutex_t mutex;
     GHEE_ARRAY(struct ghee_kafka_client *) idle;
+    struct ghee_kafka_client *grouped;   /* an idle one that names a group, as finding its coordinator takes a while */
+    char *group;
   } locked;
 } ghee_kafka;
 

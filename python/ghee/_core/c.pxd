@@ -86,6 +86,8 @@ cdef extern from "ghee/job.h" nogil:
         uint32_t epochs
         uint64_t step
         uint64_t rejected
+        int64_t lag
+        uint32_t round
         uint32_t n_stages
         ghee_stage_progress stages[3]
         char verdict[512]

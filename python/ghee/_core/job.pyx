@@ -35,6 +35,7 @@ cdef snapshot(const ghee_job_progress *p):
     return {"phase": PHASES[p.phase], "seconds": p.seconds, "first_batch_seconds": p.first_batch_seconds, "left_seconds": p.left_seconds,
             "fraction": p.fraction, "rows_in": p.rows_in, "rows_out": p.rows_out, "rows_total": p.rows_total,
             "rows_per_second": p.rows_per_second, "epoch": p.epoch, "epochs": p.epochs, "step": p.step, "rejected": p.rejected,
+            "lag": p.lag if p.lag >= 0 else None, "round": p.round,
             "stages": stages, "verdict": (<const char *>p.verdict).decode("utf-8", "replace")}
 
 
