@@ -61,6 +61,22 @@ class Broker:
         admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(60)
         return name
 
+    def grow(self, topic, partitions):
+        from confluent_kafka.admin import NewPartitions
+
+        admin = self.admin()
+        admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(60)
+
+    def committed(self, group, topic):
+        """Sum of the offsets that a group has committed."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": group})
+        partitions = consumer.list_topics(topic, 30).topics[topic].partitions
+        found = consumer.committed([TopicPartition(topic, p) for p in partitions], 30)
+        consumer.close()
+        return sum(max(p.offset, 0) for p in found)
+
     def write(self, topic, values, partitions=None, key=None, headers=None, timestamp=None):
         """Values (bytes) in order, to partitions by turns where their number is said."""
         from confluent_kafka import Producer

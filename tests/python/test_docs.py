@@ -95,8 +95,8 @@ def described():
 
 def accepted():
     """section → keys, as the spec's reader knows them."""
-    source = (ROOT / "src/plan/spec.c").read_text()
-    known = {"read_all": "The job", "read_input": "input", "read_shuffle": "input.shuffle", "read_stage": "A stage", "read_output": "output"}
+    source = (ROOT / "src/plan/spec.c").read_text() + (ROOT / "src/plan/spec_log.c").read_text()
+    known = {"read_all": "The job", "read_input": "input", "read_every": "input.every", "read_shuffle": "input.shuffle", "read_stage": "A stage", "read_output": "output"}
     found = {}
     for function, body in re.findall(r"^static ghee_status (\w+)\([^{]*\{(.*?)^\}", source, re.M | re.S):
         for keys in re.findall(r"known\[\] = \{(.*?)NULL\}", body, re.S):

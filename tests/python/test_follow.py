@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs that follow a topic of a real broker: rounds of output, stops, deaths, and nothing lost or doubled."""
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # tests/kafka.py
+
+from conftest import program, read_ids
+
+DEADLINE = 120
+
+
+def values(start, rows):
+    return [json.dumps({"id": i}).encode() for i in range(start, start + rows)]
+
+
+class Job:
+    """A job of the program ghee that follows a topic, and goes on after each stop."""
+
+    def __init__(self, kafka, folder, topic, state, **every):
+        self.folder, self.state, self.name = folder, state, f"follow-{topic}"
+        self.description = folder / "job.yaml"
+        self.description.write_text(json.dumps({
+            "name": self.name, "input": {"uri": kafka.uri(topic), "format": "json", "to": "never", "every": {"seconds": 0.1, **every}},
+            "preprocess": {"workers": 2}, "predict": {"workers": 2}, "output": {"uri": "out", "target_file_size": "64KiB"}, "max_crashes": 0}))
+        self.process = None
+
+    def start(self):
+        command = ["run", str(self.description)] if self.process is None else ["resume", self.name]
+        self.log = open(self.folder / "log", "a+")
+        self.process = subprocess.Popen([program(), *command], cwd=self.folder, stdout=self.log, stderr=self.log, env={**os.environ, "XDG_STATE_HOME": str(self.state)})
+        return self
+
+    def rows(self):
+        try:
+            return sum(f["rows"] for f in json.loads((self.folder / "out" / "_manifest.json").read_text())["files"])
+        except FileNotFoundError:
+            return 0
+
+    def until(self, rows, each=lambda: None):
+        """Waits until so many rows are published."""
+        end = time.monotonic() + DEADLINE
+        while self.rows() < rows:
+            assert time.monotonic() < end, f"{self.rows()} of {rows} rows: " + (self.folder / "log").read_text()[-2000:]
+            each()
+            try:
+                code = self.process.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+            assert code == -9, (self.folder / "log").read_text()[-2000:]
+            self.start()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(30) == 130, (self.folder / "log").read_text()[-2000:]
+
+    def processes(self):
+        folder = str(pathlib.Path(self.state) / "ghee" / "jobs" / self.name)
+        found = []
+        for entry in os.scandir("/proc"):
+            try:
+                words = pathlib.Path(entry.path, "cmdline").read_bytes().decode().split("\0") if entry.name.isdigit() else []
+            except OSError:
+                continue
+            if folder in words:
+                found.append(int(entry.name))
+        return sorted(found)
+
+
+def verified(folder):
+    done = subprocess.run([program(), "verify", "--json", str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["rows"]
+
+
+def test_it_goes_on_after_a_stop(kafka, tmp_path, own_state):
+    topic = kafka.topic(3)
+    kafka.write(topic, values(0, 1000), partitions=3)
+    job = Job(kafka, tmp_path, topic, own_state).start()
+    job.until(1000)
+    kafka.write(topic, values(1000, 10), partitions=3)
+    job.until(1010)
+    job.stop()
+    assert verified(tmp_path / "out") == 1010
+    kafka.write(topic, values(1010, 990), partitions=3)
+    job.start()
+    job.until(2000)
+    status = json.loads(subprocess.run([program(), "status", "--json", job.name], capture_output=True, text=True, check=True).stdout)
+    assert status["state"] == "running" and status["progress"]["round"] >= 2
+    job.stop()
+    assert np.array_equal(read_ids(tmp_path / "out"), np.arange(2000)) and verified(tmp_path / "out") == 2000
+    assert 1010 <= kafka.committed(f"ghee-{job.name}", topic) <= 2000  # the last may not be told when the job is stopped at once
+
+
+def test_rounds_are_cut_by_rows(kafka, tmp_path, own_state):
+    topic = kafka.topic(2)
+    kafka.write(topic, values(0, 5000), partitions=2)
+    job = Job(kafka, tmp_path, topic, own_state, rows=1000).start()
+    job.until(5000)
+    job.stop()
+    assert np.array_equal(read_ids(tmp_path / "out"), np.arange(5000))
+    assert len(list((tmp_path / "out").glob("*.parquet"))) >= 5
+
+
+def test_partitions_are_added_meanwhile(kafka, tmp_path, own_state):
+    topic = kafka.topic(1)
+    kafka.write(topic, values(0, 100), partitions=1)
+    job = Job(kafka, tmp_path, topic, own_state).start()
+    job.until(100)
+    kafka.grow(topic, 3)
+    kafka.write(topic, values(100, 300), partitions=3)
+    job.until(400)
+    job.stop()
+    assert np.array_equal(read_ids(tmp_path / "out"), np.arange(400))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whoever_is_killed(kafka, tmp_path, own_state, seed):
+    chance = random.Random(seed)
+    topic = kafka.topic(4)
+    kafka.write(topic, values(0, 2000), partitions=4)
+    job = Job(kafka, tmp_path, topic, own_state).start()
+    written = 2000
+
+    def torment():
+        nonlocal written
+        if written < 12_000 and chance.random() < 0.5:
+            kafka.write(topic, values(written, 500), partitions=4)
+            written += 500
+        victims = job.processes()
+        if victims and chance.random() < 0.3 and written < 12_000:
+            try:
+                os.kill(chance.choice(victims), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if chance.random() < 0.03 and written < 12_000:
+            job.process.kill()
+
+    job.until(12_000, torment)
+    job.stop()
+    assert np.array_equal(read_ids(tmp_path / "out"), np.arange(12_000)) and verified(tmp_path / "out") == 12_000
+
+
+@pytest.mark.parametrize("wrong, says", [
+    ({"name": None}, "needs a name"), ({"predict": None, "output": None, "train": {"run": "m:f"}}, "needs an input that ends"),
+    ({"input": {"shuffle": True}}, "cannot be shuffled"), ({"input": {"every": {"rows": 0}}}, "rows")])
+def test_what_cannot_follow(tmp_path, wrong, says):
+    job = {"name": "n", "predict": {}, "output": {"uri": "out"}, **{k: v for k, v in wrong.items() if k != "input"},
+           "input": {"uri": "kafka://localhost:9/t", "to": "never", **wrong.get("input", {})}}
+    done = subprocess.run([program(), "check", "-"], input=json.dumps({k: v for k, v in job.items() if v is not None}), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 3 and says in done.stderr, done.stderr
