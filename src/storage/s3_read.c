@@ -18,6 +18,7 @@ enum { TAIL_BYTES = 64 << 10, PIECE_BYTES = 8 << 20, WINDOW_BYTES = 2 << 20, WIN
 typedef struct window {
   uint64_t at;
   size_t size_bytes;       /* 0: empty */
+  uint64_t serial;         /* of its start; 0: never */
   bool under_way;
   uint8_t *data;
   ghee_s3_request request;
@@ -35,6 +36,7 @@ typedef struct s3_source {
   struct {
     pthread_mutex_t mutex;
     uint64_t expected;     /* where a reader would go on */
+    uint64_t serial;
     window windows[WINDOWS];
   } locked;
 } s3_source;
@@ -98,17 +100,22 @@ static void forget(window *w) {
   ghee_s3_request_fini(&w->request);
   w->under_way = false;
   w->size_bytes = 0;
+  w->serial = 0;
 }
 
-static ghee_status start_window(s3_source *of, uint64_t at, ghee_error *err) {
+/* In place of the window that was started longest ago, or is empty, but not of `keep`. */
+static ghee_status start_window(s3_source *of, uint64_t at, const window *keep, ghee_error *err) {
   uint64_t end = of->base.size_bytes;
   if (at >= end || window_at(of, at)) return GHEE_OK;
-  window *w = &of->locked.windows[0]; /* the one farthest behind */
-  for (size_t i = 1; i < WINDOWS; i++)
-    if (of->locked.windows[i].size_bytes == 0 || (w->size_bytes > 0 && of->locked.windows[i].at < w->at)) w = &of->locked.windows[i];
+  window *w = NULL;
+  for (size_t i = 0; i < WINDOWS; i++) {
+    window *other = &of->locked.windows[i];
+    if (other != keep && (!w || other->serial < w->serial)) w = other;
+  }
   forget(w);
   if (!w->data && !(w->data = ghee_alloc(WINDOW_BYTES))) return ghee_error_no_memory(err, "reading ahead");
   w->at = at;
+  w->serial = ++of->locked.serial;
   size_t size = end - at < WINDOW_BYTES ? (size_t)(end - at) : WINDOW_BYTES;
   ask(of, &w->request, w->range, at, size, w->data);
   GHEE_TRY(ghee_s3_start(of->store, &w->request, err));
@@ -119,11 +126,9 @@ static ghee_status start_window(s3_source *of, uint64_t at, ghee_error *err) {
 
 /* Copies what the window of `at` has; starts the next one. */
 static ghee_status take(s3_source *of, uint64_t at, size_t most, void *into, size_t *taken, ghee_error *err) {
-  GHEE_TRY(start_window(of, at, err));
+  GHEE_TRY(start_window(of, at, NULL, err));
   window *w = window_at(of, at);
-  GHEE_TRY(start_window(of, w->at + w->size_bytes, err));
-  w = window_at(of, at);
-  if (!w) return ghee_error_set(err, GHEE_INTERNAL, "%s: the window at byte %llu is gone", of->uri, (unsigned long long)at);
+  GHEE_TRY(start_window(of, w->at + w->size_bytes, w, err));
   if (w->under_way) {
     ghee_status status = settle(of, &w->request, err);
     ghee_s3_request_fini(&w->request);

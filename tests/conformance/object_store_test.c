@@ -141,6 +141,36 @@ static void case_write_and_read(void) {
   free(back);
 }
 
+/* One read behind the other, as text formats do, from two places in turn; then several ranges at once. */
+static void case_read_in_order(void) {
+  enum { SIZE = 9 << 20, PIECE = 300001 };
+  char *data = malloc(SIZE), *back = malloc(SIZE);
+  for (size_t i = 0; i < SIZE; i++) data[i] = (char)(i * 2654435761u >> 17);
+  put_uri(uri("big"), data, SIZE);
+  ghee_source *source;
+  ghee_error err;
+  assert_int_equal(store->ops->read(store, uri("big"), NULL, &source, NULL), GHEE_OK);
+  for (size_t start = 0; start < 2; start++)
+    for (size_t at = start * 4000000; at < SIZE; at += PIECE) {
+      size_t n = SIZE - at < PIECE ? SIZE - at : PIECE;
+      if (source->ops->read(source, at, n, back, &err) != GHEE_OK) fail_msg("%s", err.message);
+      assert_memory_equal(back, data + at, n);
+    }
+  static const size_t places[][2] = {{5, 7}, {SIZE - 10, 10}, {1 << 20, 4 << 20}, {0, SIZE / 3}, {77, 0}};
+  enum { N = sizeof places / sizeof *places };
+  ghee_range ranges[N];
+  memset(back, 0, SIZE);
+  for (size_t i = 0; i < N; i++) ranges[i] = (ghee_range){places[i][0], places[i][1], malloc(places[i][1] + 1)};
+  if (ghee_source_read_many(source, ranges, N, &err) != GHEE_OK) fail_msg("%s", err.message);
+  for (size_t i = 0; i < N; i++) {
+    assert_memory_equal(ranges[i].into, data + places[i][0], places[i][1]);
+    free(ranges[i].into);
+  }
+  source->ops->close(source);
+  free(data);
+  free(back);
+}
+
 static void case_odd_names(void) {
   static const char *const odd[] = {"a b", "50%", "a%20b", "ä", "日本", "a+b", "a=b&c", "k=v/w=x/part", "#1?x", "'q\"", "-"};
   for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
@@ -394,7 +424,7 @@ static void case_no_memory(void) {
 }
 
 static void (*const cases[])(void) = {
-    case_write_and_read, case_odd_names, case_list, case_list_stops, case_not_there, case_invisible_until_finished, case_version, case_remove,
+    case_write_and_read, case_read_in_order, case_odd_names, case_list, case_list_stops, case_not_there, case_invisible_until_finished, case_version, case_remove,
     case_staging_is_hidden, case_publish, case_publish_refuses, case_publish_overwrites, case_publish_appends, case_publish_what_is_not_there,
     case_no_memory};
 
