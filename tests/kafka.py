@@ -67,6 +67,14 @@ class Broker:
         admin = self.admin()
         admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(60)
 
+    def trim(self, topic, partition, before):
+        """Removes the records before an offset, as retention does."""
+        from confluent_kafka import TopicPartition
+
+        admin = self.admin()
+        for future in admin.delete_records([TopicPartition(topic, partition, before)]).values():
+            future.result(60)
+
     def committed(self, group, topic):
         """Sum of the offsets that a group has committed."""
         from confluent_kafka import Consumer, TopicPartition

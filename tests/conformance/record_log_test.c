@@ -465,6 +465,90 @@ static void test_bad_settings(void **state) {
   end();
 }
 
+/* ---- what only a broker can do ---- */
+
+static void begin_topic(int partitions, const char *key, const char *value) {
+  begin(partitions);
+  if (!key) return;
+  ghee_record_log_close(rlog);
+  remove_kafka();
+  assert_true(kafka_admin_create(kafka_admin_address(), topic, partitions, key, value));
+  OK(ghee_record_log_open(uri, NULL, &rlog, &err_));
+}
+
+static void test_a_record_that_is_too_large(void **state) {
+  (void)state;
+  enum { LARGE = 4 << 20, SMALL = 5000 };
+  begin(1);
+  char *large = calloc(1, LARGE);
+  ghee_log_writer *writer = writer_of(NULL);
+  ghee_record record = {.timestamp_ms = -1, .value = large, .value_bytes = LARGE};
+  ghee_error err;
+  assert_int_equal(writer->ops->append(writer, &record, 1, &err), GHEE_LIMIT);
+  assert_non_null(strstr(err.message, "4194304 bytes"));
+  writer->ops->close_writer(writer);
+  end();
+  begin_topic(1, "max.message.bytes", "1000"); /* the broker's word */
+  writer = writer_of(NULL);
+  record.value_bytes = SMALL;
+  OK(writer->ops->append(writer, &record, 1, &err_));
+  assert_int_equal(writer->ops->flush(writer, &err), GHEE_LIMIT);
+  assert_non_null(strstr(err.message, topic));
+  writer->ops->close_writer(writer);
+  end();
+  free(large);
+}
+
+static void service(const char *how) {
+  char command[4096];
+  const char *folder = getenv("KAFKA_SERVICE");
+  assert_non_null(folder);
+  snprintf(command, sizeof command, "%s/%s >/dev/null 2>&1", folder, how);
+  assert_int_equal(system(command), 0);
+}
+
+static void append_numbers(ghee_log_writer *writer, int from, int to) {
+  for (int i = from; i < to; i++) {
+    char text[16];
+    ghee_record record = {.timestamp_ms = -1, .value = text, .value_bytes = (size_t)snprintf(text, sizeof text, "%d", i)};
+    OK(writer->ops->append(writer, &record, 1, &err_));
+  }
+}
+
+/* Killed, and back with its data: readers and writers go on, nothing lost, doubled or out of order. */
+static void test_a_broker_that_dies(void **state) {
+  (void)state;
+  enum { HALF = 200000 };
+  if (!getenv("KAFKA_SERVICE")) skip();
+  begin(1);
+  ghee_log_writer *writer = writer_of(NULL);
+  append_numbers(writer, 0, HALF);
+  OK(writer->ops->flush(writer, &err_));
+  ghee_log_reader *reader;
+  static ghee_record got[512];
+  size_t n = 0;
+  int next = 0;
+  OK(rlog->ops->read(rlog, &(ghee_log_range){0, 0, 2 * HALF}, &reader, &err_));
+  OK(reader->ops->next(reader, got, 512, &n, &err_));
+  service("down -k");
+  append_numbers(writer, HALF, HALF + 1000); /* into the buffer */
+  service("up");
+  append_numbers(writer, HALF + 1000, 2 * HALF);
+  OK(writer->ops->flush(writer, &err_));
+  writer->ops->close_writer(writer);
+  ghee_status status = GHEE_OK;
+  for (; status == GHEE_OK; status = reader->ops->next(reader, got, 512, &n, NULL))
+    for (size_t i = 0; i < n; i++, next++) {
+      char text[16];
+      snprintf(text, sizeof text, "%d", next);
+      assert_true(got[i].offset == next && got[i].value_bytes == strlen(text) && memcmp(got[i].value, text, got[i].value_bytes) == 0);
+    }
+  assert_int_equal(status, GHEE_CLOSED);
+  assert_int_equal(next, 2 * HALF);
+  reader->ops->end(reader);
+  end();
+}
+
 static int use(void **state) {
   of = *state;
   return 0;
@@ -477,6 +561,6 @@ int main(void) {
       CASE(test_times_are_found, backend), CASE(test_keys_choose_partitions, backend), CASE(test_transactions_show_all_or_nothing, backend),    \
       CASE(test_a_second_writer_fences_the_first, backend), CASE(test_marks_of_groups, backend), CASE(test_offsets_that_are_gone, backend),     \
       CASE(test_a_log_that_is_not_there, backend), CASE(test_bad_settings, backend)
-  const struct CMUnitTest cases[] = {CASES(0), CASES(1)};
+  const struct CMUnitTest cases[] = {CASES(0), CASES(1), CASE(test_a_record_that_is_too_large, 1), CASE(test_a_broker_that_dies, 1)};
   return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs over a broker that dies, and over records that are gone."""
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parents[1] / "python")]
+
+from conftest import program, read_ids
+from kafka import Broker, CannotInstall
+from test_follow import Job, values, verified
+
+
+@pytest.fixture
+def broker():
+    try:
+        with Broker() as made:
+            yield made
+    except CannotInstall as e:
+        pytest.skip(str(e))
+
+
+def test_a_bounded_job_waits_for_a_dead_broker(broker, tmp_path):
+    rows = 2_000_000
+    topic = broker.topic(2)
+    broker.write(topic, values(0, rows), partitions=2)
+    (tmp_path / "job.yaml").write_text(json.dumps({"input": {"uri": broker.uri(topic), "format": "json"}, "preprocess": {"workers": 2}, "output": {"uri": "out"}}))
+    job = subprocess.Popen([program(), "run", "job.yaml"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for line in job.stdout:
+        if line.startswith("running"):
+            break
+    broker.kill()
+    broker.up()
+    text = job.stdout.read()
+    assert job.wait(120) == 0, text
+    assert np.array_equal(read_ids(tmp_path / "out"), np.arange(rows))
+
+
+def test_a_job_that_follows_waits_for_a_dead_broker(broker, tmp_path, own_state):
+    topic = broker.topic(2)
+    broker.write(topic, values(0, 1000), partitions=2)
+    job = Job(broker, tmp_path, topic, own_state).start()
+    job.until(1000)
+    broker.kill()
+    broker.up()
+    broker.write(topic, values(1000, 1000), partitions=2)
+    job.until(2000)
+    job.stop()
+    assert np.array_equal(read_ids(tmp_path / "out"), np.arange(2000)) and verified(tmp_path / "out") == 2000
+
+
+def test_records_are_gone_before_they_are_read(broker, tmp_path, own_state):
+    topic = broker.topic(1)
+    broker.write(topic, values(0, 100), partitions=1)
+    job = Job(broker, tmp_path, topic, own_state).start()
+    job.until(100)
+    job.stop()
+    broker.write(topic, values(100, 100), partitions=1)
+    broker.trim(topic, 0, 150)
+    job.start()
+    assert job.process.wait(60) == 17
+    said = (tmp_path / "log").read_text()
+    assert "offsets 100 to 199 of partition 0" in said and "are gone" in said
+    assert verified(tmp_path / "out") == 100
