@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -72,6 +73,15 @@ def test_large_files_go_up_in_parts(s3, place, tmp_path):
     job(s3.uri(f"{place}/in"), s3.uri(f"{place}/out")).run()
     assert np.array_equal(fetched(s3, f"{place}/out", tmp_path / "got"), np.arange(3_000_000))
     assert max(p.stat().st_size for p in (tmp_path / "got").iterdir()) > 8 << 20
+
+
+def test_text_is_read_ahead(s3, place, tmp_path):
+    (tmp_path / "in").mkdir()
+    rows = np.arange(400_000)
+    pyarrow.csv.write_csv(pa.table({"id": rows, "x": rows / 2}), tmp_path / "in" / "all.csv")
+    s3.put(tmp_path / "in", f"{place}/in")
+    job(s3.uri(f"{place}/in"), tmp_path / "out").run()
+    assert np.array_equal(read_ids(tmp_path / "out"), rows)
 
 
 WRONG = [({"AWS_SECRET_ACCESS_KEY": "wrong"}, ghee.DeniedError, "AWS_SECRET_ACCESS_KEY"), ({"AWS_ACCESS_KEY_ID": "nobody"}, ghee.DeniedError, "AWS_ACCESS_KEY_ID"),
@@ -217,6 +227,26 @@ def suicide(batch):
 os.environ["CLIENT"] = str(os.getpid())
 ghee.task.LocalTask(ghee.Input({source!r}), preprocess=ghee.Stage(suicide), output=ghee.Output({out!r}), name="killed").run()
 """
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root for a file system of its own")
+def test_disk_of_the_server_is_full(tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.table({"id": np.arange(1_500_000), "x": np.random.default_rng(1).random(1_500_000)}), tmp_path / "in" / "part.parquet")
+    at = S3()
+    data = pathlib.Path(at.folder, "data")
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", data], check=True)
+    try:
+        with at:
+            for name, value in at.env.items():
+                monkeypatch.setenv(name, value)
+            with pytest.raises(ghee.NoSpaceError, match="make room"):
+                job(tmp_path / "in", at.uri("out")).run()
+            assert at.names("out") == at.left("out") == []
+            subprocess.run(["umount", "-l", data], check=True)
+    finally:
+        subprocess.run(["umount", "-l", data], capture_output=True)
 
 
 def test_own_authority(s3_server, ids, tmp_path, monkeypatch):
