@@ -92,7 +92,7 @@ class Stage:
                 `f(batches, ctx)`. Or text: "package.module:name", "library.so:name" (native, ghee/udf.h).
     workers     how many processes; 1 by itself
     args        a mapping that the function finds in `ctx.params`
-    batch_size  most rows of a batch; for train exactly the rows of a step, but for an epoch's last
+    batch_size  rows of a batch, fewer only at the end of a chunk; for train of a step, fewer only at the end of an epoch
     timeout     seconds, or text like "30s", that one call may take: then TimeLimitError
     rows        "same": the function must return as many rows as it got
     form        what a batch is: "numpy" (by itself), "arrow", "pandas", "rows", "torch" (by itself for train); as the decorators ghee.arrow … say

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "launch/fork_server.h"
+#include "runtime/rebatch.h"
 #include "launch/gate.h"
 #include "text/json.h"
 #include "transport/control/control.h"
@@ -266,7 +267,9 @@ static ghee_status pass_rejects(ghee_worker *worker, const ghee_attempt *attempt
 
 static ghee_status on_batch(ghee_worker *worker, const ghee_worker_ops *ops, void *user, ghee_item *item, ghee_error *err) {
   ghee_batch out = {0};
-  if (item->batch.schema && ghee_batch_rows(&item->batch) > 0) GHEE_TRY(call(worker, ops, user, item, &out, err));
+  int64_t rows = item->batch.schema ? ghee_batch_rows(&item->batch) : 0;
+  if (rows > 0) GHEE_TRY(call(worker, ops, user, item, &out, err));
+  if (out.schema && ghee_batch_rows(&out) != rows) item->row = UINT64_MAX; /* its rows are not those of the file any more */
   ghee_status status = worker->output ? ghee_output_batch(worker->output, &item->attempt, out.schema ? &out : NULL, err)
                                       : ghee_outlet_batch(worker->outlet, item, out.schema ? &out : NULL, err);
   ghee_batch_release(&out);
@@ -275,21 +278,44 @@ static ghee_status on_batch(ghee_worker *worker, const ghee_worker_ops *ops, voi
   return status;
 }
 
-static ghee_status on_end(ghee_worker *worker, const ghee_item *item, ghee_error *err) {
+/* Runs the function over the batches that have come together; with `rest`, at the end of a chunk, over what is left. */
+static ghee_status on_gathered(ghee_worker *worker, const ghee_worker_ops *ops, void *user, const ghee_attempt *attempt, bool rest, ghee_error *err) {
+  for (;;) {
+    ghee_item item;
+    ghee_status status = ghee_rebatch_take(worker->rebatch, attempt, rest, &item, err);
+    if (status == GHEE_AGAIN) return GHEE_OK;
+    GHEE_TRY(status);
+    status = on_batch(worker, ops, user, &item, err);
+    ghee_item_fini(&item);
+    GHEE_TRY(status);
+  }
+}
+
+static ghee_status on_end(ghee_worker *worker, const ghee_worker_ops *ops, void *user, const ghee_item *item, ghee_error *err) {
+  uint32_t count = item->seq;
+  if (worker->rebatch) {
+    GHEE_TRY(on_gathered(worker, ops, user, &item->attempt, true, err));
+    count = ghee_rebatch_end(worker->rebatch, &item->attempt);
+  }
   GHEE_TRY(worker->output ? ghee_output_end(worker->output, &item->attempt, err)
-                          : ghee_outlet_end(worker->outlet, &item->attempt, item->seq, err));
+                          : ghee_outlet_end(worker->outlet, &item->attempt, count, err));
   return worker->inlet ? ghee_inlet_ack(worker->inlet, item, err) : GHEE_OK;
 }
 
 static ghee_status on_item(ghee_worker *worker, const ghee_worker_ops *ops, void *user, ghee_item *item, ghee_error *err) {
   bool alive = ghee_attempts_alive(&worker->attempts, &item->attempt);
+  if (worker->rebatch) ghee_rebatch_sweep(worker->rebatch, &worker->attempts);
   if (item->what == GHEE_ITEM_ABORT || !alive) {
+    if (worker->rebatch) (void)ghee_rebatch_end(worker->rebatch, &item->attempt);
     if (worker->output) ghee_output_abort(worker->output, &item->attempt);
     return worker->outlet ? ghee_outlet_abort(worker->outlet, &item->attempt, err) : GHEE_OK;
   }
   switch (item->what) {
-    case GHEE_ITEM_BATCH: return on_batch(worker, ops, user, item, err);
-    case GHEE_ITEM_END: return on_end(worker, item, err);
+    case GHEE_ITEM_BATCH:
+      if (!worker->rebatch) return on_batch(worker, ops, user, item, err);
+      GHEE_TRY(ghee_rebatch_put(worker->rebatch, item, err));
+      return on_gathered(worker, ops, user, &item->attempt, false, err);
+    case GHEE_ITEM_END: return on_end(worker, ops, user, item, err);
     default: return pass_rejects(worker, &item->attempt, item->text, err);
   }
 }
@@ -323,6 +349,7 @@ static ghee_status start_parts(ghee_worker *worker, ghee_error *err) {
   if (!worker->last) GHEE_TRY(ghee_outlet_open(worker, &worker->outlet, err));
   if (worker->of->role == GHEE_ROLE_TRAIN) GHEE_TRY(ghee_train_open(worker, &worker->train, &address, err));
   else if (!worker->first) GHEE_TRY(ghee_inlet_open(worker, &worker->inlet, &address, err));
+  if (worker->inlet && worker->of->batch_rows > 0) GHEE_TRY(ghee_rebatch_new(worker->of->batch_rows, &worker->rebatch, err));
   if (worker->last && !worker->train) GHEE_TRY(ghee_output_open(worker, &worker->output, err));
   if (worker->first) GHEE_TRY(ghee_source_start(worker, &worker->source, err));
   return ghee_link_start(worker, address, &worker->link, err);
@@ -334,6 +361,7 @@ static void stop_parts(ghee_worker *worker) {
   ghee_output_close(worker->output);
   ghee_link_stop(worker->link);
   ghee_outlet_close(worker->outlet);
+  ghee_rebatch_free(worker->rebatch);
   ghee_inlet_close(worker->inlet);
   ghee_train_close(worker->train);
   if (worker->mark) ghee_mark_close(worker->mark);
@@ -342,6 +370,7 @@ static void stop_parts(ghee_worker *worker) {
   worker->link = NULL;
   worker->outlet = NULL;
   worker->inlet = NULL;
+  worker->rebatch = NULL;
   worker->train = NULL;
   worker->mark = NULL;
 }

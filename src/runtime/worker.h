@@ -26,6 +26,7 @@
 typedef struct ghee_link ghee_link;
 typedef struct ghee_source_reader ghee_source_reader;
 typedef struct ghee_inlet ghee_inlet;
+typedef struct ghee_rebatch ghee_rebatch;
 typedef struct ghee_outlet ghee_outlet;
 typedef struct ghee_output ghee_output;
 typedef struct ghee_train ghee_train;
@@ -57,6 +58,7 @@ struct ghee_worker {
   ghee_link *link;
   ghee_source_reader *source;        /* first stage */
   ghee_inlet *inlet;                 /* others, but train */
+  ghee_rebatch *rebatch;             /* where an inlet's batches are to be of one size */
   ghee_outlet *outlet;               /* all but the last */
   ghee_output *output;               /* last of a job with output */
   ghee_train *train;

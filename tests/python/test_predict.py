@@ -349,3 +349,19 @@ def test_two_jobs_of_one_name(ids, tmp_path):
     source = ids(10, files=1)
     LocalTask(source, preprocess=nested, output=tmp_path / "out", name="twin").run()
     assert pathlib.Path(tmp_path / "out").exists() and not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("size", [64, 100, 250, 1000])
+def test_later_stages_get_batches_of_their_size(ids, tmp_path, size):
+    """Within a chunk; only its last batch is smaller."""
+
+    def sized(batch):
+        return {"id": batch["id"], "n": np.full(len(batch["id"]), len(batch["id"]))}
+
+    LocalTask(ids(10_000, files=2, group=2_500), preprocess=ghee.Stage(lambda b: {"id": b["id"][b["id"] % 5 != 0]}, workers=2, batch_size=100),
+              predict=ghee.Stage(sized, workers=2, batch_size=size), output=tmp_path / "out").run()
+    ids_out = np.concatenate([pq.read_table(f)["id"].to_numpy() for f in sorted((tmp_path / "out").glob("*.parquet"))])
+    assert np.array_equal(np.sort(ids_out), [k for k in range(10_000) if k % 5])
+    sizes = np.bincount(read_ids(tmp_path / "out", "n"), minlength=size + 1)
+    assert len(sizes) == size + 1 and sizes[size] >= 8_000 - 4 * size
+    assert np.count_nonzero(sizes) <= 5
