@@ -197,35 +197,34 @@ def test_two_jobs_one_place(s3, place, source, tmp_path):
     assert np.array_equal(fetched(s3, f"{place}/out", tmp_path / "got"), np.arange(5_000))
 
 
-def test_uploads_of_a_killed_job_are_aborted(s3, place, source):
-    """An upload that a killed worker left in the staging folder of a job is gone once the job has been published by its next run."""
-    begun = s3.curl(f"/test/{place}/.out.ghee-dead/part-0.parquet?uploads=", "-X", "POST")
-    assert "UploadId" in begun and s3.uploads()
-    out = s3.uri(f"{place}/out")
-    done = subprocess.run([sys.executable, "-c", KILLED.format(source=source, out=out, tests=str(ROOT / "tests"))], env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
-                          capture_output=True, text=True)
+def begin_upload(s3, key):
+    """An unfinished upload, as a killed worker leaves it; its id."""
+    return s3.curl(f"/test/{key}?uploads=", "-X", "POST").partition("<UploadId>")[2].partition("<")[0]
+
+
+def test_uploads_of_a_killed_job_are_aborted(s3, place, source, own_state):
+    """They are gone when its next run has published; those of a job nobody came back for are left alone for a day."""
+    out, stranger = s3.uri(f"{place}/out"), f"{place}/.out.ghee-stranger/part-0.parquet"
+    done = subprocess.run([sys.executable, "-c", KILLED.format(source=source, out=out)], env={**os.environ, "PYTHONPATH": str(ROOT / "python")}, capture_output=True, text=True)
     assert done.returncode == -9, done.stderr
-    left = [k for k in s3.uploads() if "ghee-dead" not in k]
-    task = LocalTask(ghee.Input(source), preprocess=ghee.Stage(same), output=ghee.Output(out), name="killed")
-    task.resume()
-    assert [k for k in s3.uploads() if "ghee-dead" not in k] == [], left
-    # The other one is of a job nobody came back for: it is a day too young to be taken for dead, and goes with its staging folder.
-    assert s3.uploads() == [f"{place}/.out.ghee-dead/part-0.parquet"]
-    abort = begun.partition("<UploadId>")[2].partition("<")[0]
-    s3.curl(f"/test/{place}/.out.ghee-dead/part-0.parquet?uploadId={abort}", "-X", "DELETE")
+    job_id = (own_state / "ghee" / "jobs" / "killed" / "id").read_text().strip()
+    begin_upload(s3, f"{place}/.out.ghee-{job_id}/part-9.parquet")
+    upload = begin_upload(s3, stranger)
+    assert len(s3.uploads()) >= 2
+    LocalTask(ghee.Input(source), preprocess=ghee.Stage(same), output=ghee.Output(out), name="killed").resume()
+    assert s3.uploads() == [stranger]
+    s3.curl(f"/test/{stranger}?uploadId={upload}", "-X", "DELETE")
 
 
 KILLED = """
-import os, signal, sys
-sys.path.insert(0, {tests!r})
+import os, signal
 import ghee
-def same(batch):
-    return batch
-def suicide(batch):
-    os.kill(int(os.environ["CLIENT"]), signal.SIGKILL)
+def kill(batch):
+    if "CLIENT" in os.environ:
+        os.kill(int(os.environ["CLIENT"]), signal.SIGKILL)
     return batch
 os.environ["CLIENT"] = str(os.getpid())
-ghee.task.LocalTask(ghee.Input({source!r}), preprocess=ghee.Stage(suicide), output=ghee.Output({out!r}), name="killed").run()
+ghee.task.LocalTask(ghee.Input({source!r}), preprocess=ghee.Stage(kill), output=ghee.Output({out!r}), name="killed").run()
 """
 
 
