@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "plan/open_files.h"
 #include "plan/records.h"
 
 enum { READ_RECORDS = 512 };
@@ -14,9 +15,9 @@ struct ghee_input {
   const ghee_plan *plan;
   int64_t batch_rows;
   /* files */
-  ghee_object_store *store;
   const struct ghee_format_ops *format;
   ghee_read_options options;
+  ghee_open_files files;
   /* record logs: one for each URI */
   ghee_record_log **logs;
 };
@@ -24,8 +25,7 @@ struct ghee_input {
 struct ghee_part_reader {
   ghee_input *input;
   /* a part of a file */
-  ghee_source *bytes;
-  ghee_file *file;
+  ghee_open_file *file;
   ghee_rows *rows;
   uint64_t row;
   /* a range of a log; [given, n) of the records are not collected yet */
@@ -46,7 +46,10 @@ static ghee_status open_files(ghee_input *input, ghee_error *err) {
   input->options = (ghee_read_options){.columns = spec->n_columns ? spec->columns : NULL, .n_columns = spec->n_columns, .batch_rows = input->batch_rows,
                                        .schema = ghee_plan_schema(input->plan), .csv_delimiter = spec->csv_delimiter,
                                        .csv_no_header = !spec->csv_header, .csv_null = spec->csv_null};
-  return ghee_object_store_open(spec->input_uris[0], &input->store, err);
+  GHEE_TRY(ghee_object_store_open(spec->input_uris[0], &input->files.store, err));
+  input->files.format = input->format;
+  input->files.options = &input->options;
+  return GHEE_OK;
 }
 
 static ghee_status open_logs(ghee_input *input, ghee_error *err) {
@@ -73,16 +76,16 @@ void ghee_input_close(ghee_input *input) {
   if (!input) return;
   for (size_t i = 0; input->logs && i < input->spec->n_input_uris; i++) ghee_record_log_close(input->logs[i]);
   ghee_free(input->logs);
-  if (input->store) ghee_object_store_close(input->store);
+  ghee_open_files_fini(&input->files);
+  ghee_object_store_close(input->files.store);
   ghee_free(input);
 }
 
 static ghee_status open_file_part(ghee_part_reader *of, const ghee_plan_part *part, ghee_error *err) {
   ghee_input *input = of->input;
-  GHEE_TRY(input->store->ops->read(input->store, part->uri, part->version, &of->bytes, err));
-  GHEE_TRY(input->format->open(of->bytes, &input->options, &of->file, err));
+  GHEE_TRY(ghee_open_files_take(&input->files, part->uri, part->version, &of->file, err));
   of->row = part->first_row;
-  return input->format->read(of->file, &part->part, 0, &of->rows, err);
+  return input->format->read(of->file->file, &part->part, 0, &of->rows, err);
 }
 
 static ghee_status open_log_part(ghee_part_reader *of, const ghee_plan_part *part, ghee_error *err) {
@@ -115,8 +118,7 @@ ghee_status ghee_input_read(ghee_input *input, const ghee_plan_part *part, ghee_
 void ghee_part_reader_close(ghee_part_reader *of) {
   if (!of) return;
   if (of->rows) of->input->format->end(of->rows);
-  if (of->file) of->input->format->close(of->file);
-  if (of->bytes) of->bytes->ops->close(of->bytes);
+  if (of->file) ghee_open_files_give(&of->input->files, of->file);
   if (of->reader) of->log->ops->end(of->reader);
   ghee_records_free(of->records);
   ghee_free(of);
