@@ -195,16 +195,22 @@ def csv_difference(got, rows):
     if got.num_rows != len(rows) or got.num_columns != len(header):
         return f"{got.num_rows} rows × {got.num_columns} columns in place of {len(rows)} × {len(header)}"
     for i, (name, texts) in enumerate(zip(header, zip(*rows) if rows else [()] * len(header))):
-        if got.column_names[i] != name:
-            return f"column {got.column_names[i]} in place of {name}"
-        try:
-            want = meant(got.column(i).type, texts)
-        except (ValueError, KeyError) as e:
-            return f"column {name}: read as {got.column(i).type}: {e}"
-        differs = first_difference(values(got.column(i)), want)
+        differs = text_difference(got.column(i), texts) if got.column_names[i] == name else f"named {got.column_names[i]}"
         if differs:
             return f"column {name}: {differs}"
     return None
+
+
+def text_difference(column, texts):
+    try:
+        if column.equals(pa.chunked_array([pa.array([text or None for text in texts], pa.string()).cast(column.type)])):
+            return None  # as pyarrow takes these texts for the type
+    except pa.ArrowException:
+        pass
+    try:
+        return first_difference(values(column), meant(column.type, texts))
+    except (ValueError, KeyError) as e:
+        return f"read as {column.type}: {e}"
 
 
 def csv_file(path):
