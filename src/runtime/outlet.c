@@ -8,6 +8,7 @@
  * - The transport queues; memory is bounded by its arena, where reserve waits. In planned order a rank may WANT a batch of a chunk
  *   that this worker still has to make; until then nothing waits for room, or all would wait for each other. */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "batch/frame.h"
@@ -24,6 +25,7 @@ struct ghee_outlet {
   ghee_worker *worker;
   const struct ghee_stream_ops *ops;
   ghee_sender *sender;
+  uint64_t self;                    /* what receivers know it by: another in each life of a worker, or the end of one would be taken for the next's */
   bool planned;
   uint32_t n;
   ghee_schema *schema;              /* what is sent; a reference */
@@ -126,9 +128,8 @@ void ghee_outlet_peer(ghee_outlet *outlet, const ghee_say_peer *peer) {
   pthread_mutex_unlock(&outlet->locked.mutex);
   if (known) return; /* said again by a new coordinator; what is in flight there must stay */
   ghee_outlet_no_peer(outlet, peer->worker);
-  uint64_t self = (uint64_t)outlet->worker->stage << 32 | outlet->worker->index;
   ghee_error err;
-  ghee_status status = outlet->ops->connect(outlet->sender, peer->address, self, peer->number, &err);
+  ghee_status status = outlet->ops->connect(outlet->sender, peer->address, outlet->self, peer->number, &err);
   if (status != GHEE_OK && status != GHEE_CLOSED) ghee_worker_fail(outlet->worker, &err);
   if (status != GHEE_OK) return; /* dead already: NO_PEER follows */
   pthread_mutex_lock(&outlet->locked.mutex);
@@ -330,6 +331,7 @@ ghee_status ghee_outlet_open(ghee_worker *worker, ghee_outlet **out, ghee_error 
   ghee_status status = outlet && targets ? GHEE_OK : ghee_error_no_memory(err, "opening the way out");
   if (status == GHEE_OK) {
     *outlet = (ghee_outlet){.worker = worker, .ops = worker->transport, .n = n, .planned = worker->spec->train};
+    outlet->self = ghee_hash(&(uint64_t[]){(uint64_t)getpid(), ghee_clock_ns()}, 16, worker->index);
     outlet->locked.targets = targets;
     pthread_mutex_init(&outlet->locked.mutex, NULL);
     pthread_cond_init(&outlet->locked.changed, NULL);

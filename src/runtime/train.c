@@ -78,6 +78,13 @@ static ghee_status learn_schema(ghee_train *train, const ghee_message *message, 
   return GHEE_OK;
 }
 
+static void forget_producer(ghee_train *train, uint64_t peer) {
+  producer *known = producer_of(train, peer);
+  if (!known) return;
+  ghee_schema_unref(known->schema);
+  *known = train->producers.items[--train->producers.count];
+}
+
 typedef struct hold { const struct ghee_stream_ops *ops; ghee_message message; } hold;
 static void release_hold(void *user) {
   hold *of = user;
@@ -106,7 +113,10 @@ static ghee_status take_batch(ghee_train *train, ghee_message *message, ghee_err
 static ghee_status receive(ghee_train *train, int timeout_ms, ghee_error *err) {
   ghee_message message;
   GHEE_TRY(train->ops->pop(train->receiver, timeout_ms, &message, err));
-  if (message.what == GHEE_MESSAGE_GONE) return GHEE_OK;
+  if (message.what == GHEE_MESSAGE_GONE) {
+    forget_producer(train, message.peer);
+    return GHEE_OK;
+  }
   const ghee_stream_head head = message.head;
   if (head.kind == GHEE_FRAME_BATCH) return take_batch(train, &message, err);
   ghee_status status = GHEE_OK;
