@@ -16,6 +16,14 @@ uint32_t ghee_plan_most_workers(const ghee_job_spec *spec) {
   return most;
 }
 
+void ghee_plan_limit(ghee_plan_records *parts, int64_t limit_rows) {
+  int64_t rows = 0;
+  for (size_t i = 0; i < parts->count && limit_rows > 0; i++) {
+    rows = parts->items[i].rows < 0 ? limit_rows : rows + parts->items[i].rows;
+    if (rows >= limit_rows) parts->count = i + 1;
+  }
+}
+
 static void sum_parts(const ghee_plan_records *parts, ghee_plan_totals *totals) {
   totals->parts = parts->count;
   for (size_t i = 0; i < parts->count; i++) {

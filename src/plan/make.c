@@ -18,11 +18,9 @@ typedef struct maker {
   ghee_read_options options;
   ghee_object_list files;
   found *found;
-  void (*progress)(void *user, uint64_t files);
-  void *user;
   struct {
     pthread_mutex_t mutex;
-    size_t next, done;
+    size_t next;
     uint32_t failed_file;      /* the first in the order of the files, so that the message is the same each time */
     ghee_error failure;
   } locked;
@@ -113,7 +111,6 @@ static void *read_files(void *user) {
       of->locked.failure = err;
       of->locked.failed_file = (uint32_t)index;
     }
-    if (of->progress) of->progress(of->user, ++of->locked.done);
     pthread_mutex_unlock(&of->locked.mutex);
   }
 }
@@ -147,21 +144,22 @@ static ghee_status compare_schemas(maker *of, ghee_error *err) {
 
 /* ---- the whole ---- */
 
-static ghee_status assemble(maker *of, ghee_plan **out, ghee_error *err) {
+static ghee_status assemble(maker *of, int64_t limit_rows, ghee_plan **out, ghee_error *err) {
   ghee_plan_records parts = {0};
   ghee_status status = GHEE_OK;
   for (size_t i = 0; i < of->files.count && status == GHEE_OK; i++)
     for (size_t k = 0; k < of->found[i].parts.count && status == GHEE_OK; k++)
       if (!ghee_array_push(&parts, of->found[i].parts.items[k])) status = ghee_error_no_memory(err, "planning");
+  ghee_plan_limit(&parts, limit_rows);
   ghee_plan_draft draft = {.files = &of->files, .parts = &parts, .schema = of->found[0].schema, .format = of->format->name};
   if (status == GHEE_OK) status = ghee_plan_assemble(of->spec, &draft, out, err);
   ghee_array_fini(&parts);
   return status;
 }
 
-ghee_status ghee_plan_make(const ghee_job_spec *spec, void (*progress)(void *user, uint64_t files), void *user, ghee_plan **out, ghee_error *err) {
-  if (spec->record_log) return ghee_plan_make_log(spec, out, err);
-  maker of = {.spec = spec, .progress = progress, .user = user};
+ghee_status ghee_plan_make(const ghee_job_spec *spec, int64_t limit_rows, ghee_plan **out, ghee_error *err) {
+  if (spec->record_log) return ghee_plan_make_log(spec, limit_rows, out, err);
+  maker of = {.spec = spec};
   of.options = (ghee_read_options){.columns = spec->n_columns ? spec->columns : NULL, .n_columns = spec->n_columns, .csv_delimiter = spec->csv_delimiter,
                                    .csv_no_header = !spec->csv_header, .csv_null = spec->csv_null};
   pthread_mutex_init(&of.locked.mutex, NULL);
@@ -171,7 +169,7 @@ ghee_status ghee_plan_make(const ghee_job_spec *spec, void (*progress)(void *use
   if (status == GHEE_OK && !(of.found = ghee_alloc_zero(of.files.count, sizeof *of.found))) status = ghee_error_no_memory(err, "planning");
   if (status == GHEE_OK) status = read_all(&of, err);
   if (status == GHEE_OK) status = compare_schemas(&of, err);
-  if (status == GHEE_OK) status = assemble(&of, out, err);
+  if (status == GHEE_OK) status = assemble(&of, limit_rows, out, err);
   for (size_t i = 0; of.found && i < of.files.count; i++) {
     ghee_array_fini(&of.found[i].parts);
     ghee_schema_unref(of.found[i].schema);

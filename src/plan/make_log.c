@@ -197,7 +197,7 @@ static void maker_fini(log_maker *of) {
   ghee_schema_unref(of->schema);
 }
 
-ghee_status ghee_plan_make_log(const ghee_job_spec *spec, ghee_plan **out, ghee_error *err) {
+ghee_status ghee_plan_make_log(const ghee_job_spec *spec, int64_t limit_rows, ghee_plan **out, ghee_error *err) {
   log_maker of = {.spec = spec};
   ghee_status status = GHEE_OK;
   for (size_t i = 0; i < spec->n_input_uris && status == GHEE_OK; i++) status = read_log(&of, spec->input_uris[i], err);
@@ -205,6 +205,7 @@ ghee_status ghee_plan_make_log(const ghee_job_spec *spec, ghee_plan **out, ghee_
     status = ghee_error_set(err, GHEE_NOT_FOUND, "%s has no records between `from` and `to`, which the columns of its JSON could be taken from", spec->input_uris[0]);
   uint64_t bytes = of.sampled ? of.sampled_bytes / of.sampled + 1 : UNKNOWN_RECORD_BYTES, memory = of.sampled ? of.sampled_memory / of.sampled + 1 : UNKNOWN_RECORD_BYTES;
   if (status == GHEE_OK) status = spec->to.what == GHEE_BOUND_NEVER ? mark_starts(&of, bytes, memory, err) : cut_parts(&of, bytes, memory, err);
+  if (status == GHEE_OK && spec->to.what != GHEE_BOUND_NEVER) ghee_plan_limit(&of.parts, limit_rows);
   if (status == GHEE_OK) status = assemble(&of, memory, out, err);
   maker_fini(&of);
   return status;

@@ -38,8 +38,9 @@ typedef struct ghee_plan_part {
 } ghee_plan_part;
 
 /** Lists, reads footers (in parallel), checks that all schemas agree (GHEE_SCHEMA names both files and the column),
- *  GHEE_NOT_FOUND: no input, no files. GHEE_LIMIT: one part exceeds the buffer, with the numbers. `progress` may be NULL. */
-ghee_status ghee_plan_make(const ghee_job_spec *spec, void (*progress)(void *user, uint64_t files), void *user, ghee_plan **out, ghee_error *err);
+ *  GHEE_NOT_FOUND: no input, no files. GHEE_LIMIT: one part exceeds the buffer, with the numbers.
+ *  `limit_rows`: of whole parts only as many as these rows are in; 0: all. */
+ghee_status ghee_plan_make(const ghee_job_spec *spec, int64_t limit_rows, ghee_plan **out, ghee_error *err);
 ghee_status ghee_plan_save(const ghee_plan *plan, const char *path, ghee_error *err);
 /** Maps a stored plan; checked: GHEE_CORRUPT. out gives: ghee_plan_free. */
 ghee_status ghee_plan_load(const char *path, ghee_plan **out, ghee_error *err);

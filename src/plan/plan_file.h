@@ -54,6 +54,8 @@ struct ghee_plan {
 /** Makes a plan of a whole block, which it takes (munmap or ghee_free_aligned, also on failure). Checks it: GHEE_CORRUPT. */
 ghee_status ghee_plan_of_block(const uint8_t *data, uint64_t size_bytes, bool mapped, ghee_plan **out, ghee_error *err);
 
+/** Leaves the first parts, up to the one with row `limit_rows` or of unknown rows; 0: all. */
+void ghee_plan_limit(ghee_plan_records *parts, int64_t limit_rows);
 /** Cuts chunks and writes the block. GHEE_LIMIT: a part exceeds the buffer. */
 ghee_status ghee_plan_assemble(const ghee_job_spec *spec, const ghee_plan_draft *draft, ghee_plan **out, ghee_error *err);
 /** The workers of the stage that has most. */
@@ -61,7 +63,7 @@ uint32_t ghee_plan_most_workers(const ghee_job_spec *spec);
 /** What the spec's bounds are in offsets now, of each partition of a log. */
 ghee_status ghee_plan_log_ranges(const ghee_job_spec *spec, ghee_record_log *log, const char *uri, ghee_log_ranges *out, ghee_error *err);
 /** ghee_plan_make for record logs. */
-ghee_status ghee_plan_make_log(const ghee_job_spec *spec, ghee_plan **out, ghee_error *err);
+ghee_status ghee_plan_make_log(const ghee_job_spec *spec, int64_t limit_rows, ghee_plan **out, ghee_error *err);
 /** ghee_plan_check_input for record logs. */
 ghee_status ghee_plan_check_log(const ghee_plan *plan, const ghee_job_spec *spec, ghee_error *err);
 

@@ -290,7 +290,7 @@ static ghee_status fill_folder(const char *folder, const ghee_job_spec *spec, co
   char *modules = module_folder_of(&options->source), *path = ghee_job_folder_file(folder, "plan");
   ghee_plan *plan = NULL;
   ghee_status status = modules && path ? write_facts(folder, python_of(options), modules, options->limit_rows, err) : ghee_error_no_memory(err, "writing the job's folder");
-  if (status == GHEE_OK) status = ghee_plan_make(spec, NULL, NULL, &plan, err);
+  if (status == GHEE_OK) status = ghee_plan_make(spec, options->limit_rows, &plan, err);
   if (status == GHEE_OK) status = ghee_plan_save(plan, path, err);
   if (status == GHEE_OK) status = write_spec(folder, spec, err);
   ghee_plan_free(plan);

@@ -414,8 +414,9 @@ static ghee_status start_missing(ghee_coordinator *of, ghee_error *err) {
   return GHEE_OK;
 }
 
+/* Of a job without end; the plan of any other goes no further than its limit. */
 static bool limit_reached(ghee_coordinator *of, const ghee_attempt *attempt) {
-  if (of->facts.limit_rows <= 0) return false;
+  if (of->facts.limit_rows <= 0 || !of->rounds) return false;
   int64_t rows = ghee_plan_chunk_rows(of->plan, attempt->epoch, attempt->chunk);
   of->limit_rows_leased += rows < 0 ? (uint64_t)of->facts.limit_rows : (uint64_t)rows;
   return of->limit_rows_leased >= (uint64_t)of->facts.limit_rows;

@@ -33,7 +33,7 @@ ghee_status ghee_job_explain(const ghee_job_source *source, bool json, char **ou
   ghee_plan *plan = NULL;
   ghee_buffer text = {0};
   GHEE_TRY(ghee_client_spec(source, &spec, err));
-  ghee_status status = ghee_plan_make(spec, NULL, NULL, &plan, err);
+  ghee_status status = ghee_plan_make(spec, 0, &plan, err);
   if (status == GHEE_OK) status = ghee_plan_explain(plan, spec, json, &text, err);
   ghee_plan_free(plan);
   ghee_job_spec_free(spec);

@@ -123,6 +123,14 @@ def test_resume_goes_on_in_the_middle_of_an_epoch(ids, tmp_path):
     assert sorted(task.resume().value) == list(range(10_000))
 
 
+def test_limit(ids):
+    def train(batches, ctx):
+        return [sum(len(b["id"]) for b in epoch) for epoch in batches.epochs()]
+
+    task = LocalTask(ghee.Input(ids(100_000), epochs=2), preprocess=ghee.Stage(same, workers=2), train=ghee.Stage(train, form="numpy"))
+    assert task.run(limit=5_500).value == [6_000, 6_000]  # whole row groups
+
+
 def test_training_that_raises_says_where(ids):
     def train(batches, ctx):
         raise ValueError("no such luck")
