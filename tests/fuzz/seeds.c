@@ -120,6 +120,15 @@ static void plans(void) {
   }
 }
 
+static void s3_answers(void) {
+  static const char *const texts[] = {
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>it &amp; they</Message><Key>a</Key></Error>",
+      "<ListBucketResult xmlns=\"http://x/\"><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken><Contents><Key>a&#x20;b</Key>"
+      "<Size>3</Size><ETag>&quot;e&quot;</ETag><Owner><ID/></Owner></Contents></ListBucketResult>",
+      "<!-- c --><n:a x='>'><![CDATA[<&]]><b y=\"1\"/>&#228;</n:a>"};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) seed_text("s3_xml", texts[i]);
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) {
     fprintf(stderr, "usage: fuzz_seeds FOLDER\n");
@@ -130,6 +139,7 @@ int main(int argc, char **argv) {
   tables();
   messages();
   manifests();
+  s3_answers();
   plans();
   seed("control", "\0\0\1\5hello\3\0\0\0\2\3abc", 15);
   seed_text("csv", "a,b\n1,\"x\ny\"\n2,\n");
