@@ -74,6 +74,9 @@ class Output:
     target_file_size  "256MiB", or bytes: files are about so large
     row_group_rows    rows of a row group of Parquet
     mode              "error": the folder must not be there (ExistsError); "overwrite"; "append"
+    options           settings of the storage, as those of an Input
+
+    Or a topic ("kafka://host:9092/topic"), which gets each row as a record of JSON, exactly once; of the others only options is for it.
     """
 
     uri: Uri
@@ -82,6 +85,7 @@ class Output:
     target_file_size: Optional[Size] = None
     row_group_rows: Optional[int] = None
     mode: Optional[str] = None
+    options: Optional[Mapping[str, Any]] = None
 
 
 @dataclasses.dataclass

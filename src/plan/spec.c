@@ -270,7 +270,7 @@ static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const 
 }
 
 static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
-  static const char *const known[] = {"uri", "format", "codec", "target_file_size", "row_group_rows", "mode", NULL};
+  static const char *const known[] = {"uri", "format", "codec", "target_file_size", "row_group_rows", "mode", "options", NULL};
   static const char *const modes[] = {"error", "overwrite", "append", NULL};
   const ghee_node *output = NULL;
   const char *uri = NULL, *codec = NULL;
@@ -282,6 +282,11 @@ static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const
   GHEE_TRY(ghee_node_read_text(output, "uri", &uri, err));
   if (!uri) return ghee_node_error(output, err, "output needs a uri: a folder that is to be made");
   GHEE_TRY(keep_uri(spec, uri, folder, &spec->output_uri, err));
+  GHEE_TRY(ghee_spec_read_options(output, &spec->output_options, err));
+  spec->output_log = ghee_uri_is_record_log(spec->output_uri);
+  if (spec->output_log) return ghee_spec_read_output_log(spec, output, err);
+  if (spec->output_options.count > 0 && strncmp(spec->output_uri, "file:", 5) == 0)
+    return ghee_node_error(ghee_node_get(output, "options"), err, "files of this machine have no options");
   GHEE_TRY(read_format(spec, output, &spec->output_format, err));
   if (!spec->output_format) spec->output_format = "parquet";
   if (!ghee_format_named(spec->output_format)->create) return ghee_node_error(output, err, "format %s can only be read", spec->output_format);
@@ -324,6 +329,7 @@ static ghee_status read_rest(ghee_job_spec *spec, const ghee_node *root, const c
   GHEE_TRY(ghee_node_read_text(root, "dead_letter", &dead, err));
   if (divert && spec->train) return ghee_node_error(ghee_node_get(root, "on_reject"), err, "on_reject: divert needs an output, train has none");
   if (divert && !dead) return ghee_node_error(ghee_node_get(root, "on_reject"), err, "on_reject: divert needs dead_letter, the folder for refused rows");
+  if (divert && spec->output_log) return ghee_node_error(ghee_node_get(root, "on_reject"), err, "on_reject: divert is for an output of files, not for a topic");
   if (dead) GHEE_TRY(keep_uri(spec, dead, folder, &spec->dead_letter_uri, err));
   spec->order = (ghee_order)order;
   spec->transport = (ghee_transport)transport;
@@ -369,6 +375,7 @@ void ghee_job_spec_free(ghee_job_spec *spec) {
   ghee_array_fini(owned);
   ghee_free(owned);
   ghee_settings_fini(&spec->input_options);
+  ghee_settings_fini(&spec->output_options);
   ghee_log_bound_fini(&spec->from);
   ghee_log_bound_fini(&spec->to);
   ghee_free(spec->metadata_prefix);

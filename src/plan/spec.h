@@ -69,6 +69,8 @@ typedef struct ghee_job_spec {
   ghee_stage_spec stages[GHEE_MAX_STAGES]; uint32_t n_stages; /* in the order of the data */
   bool train;               /* the last stage is train */
   const char *output_uri;   /* NULL for train */
+  bool output_log;          /* it is a topic; its format is "json" */
+  ghee_settings output_options;
   const char *output_format, *codec; uint64_t target_file_bytes; int64_t row_group_rows; ghee_output_mode mode;
   ghee_order order;
   bool divert; const char *dead_letter_uri;

@@ -67,6 +67,11 @@ static void put_output(ghee_json *json, const ghee_job_spec *spec) {
   ghee_json_begin_map(json, "output");
   ghee_json_text(json, "uri", spec->output_uri);
   ghee_json_text(json, "format", spec->output_format);
+  ghee_spec_put_options(json, &spec->output_options);
+  if (spec->output_log) {
+    ghee_json_end_map(json);
+    return;
+  }
   if (spec->codec) ghee_json_text(json, "codec", spec->codec);
   ghee_json_uint(json, "target_file_size", spec->target_file_bytes);
   if (spec->row_group_rows) ghee_json_int(json, "row_group_rows", spec->row_group_rows);

@@ -190,6 +190,19 @@ ghee_status ghee_spec_read_log(ghee_job_spec *spec, const ghee_node *input, ghee
   return spec->metadata_prefix ? GHEE_OK : no_memory(err);
 }
 
+ghee_status ghee_spec_read_output_log(ghee_job_spec *spec, const ghee_node *output, ghee_error *err) {
+  static const char *const formats[] = {"json", NULL}, *const of_files[] = {"codec", "target_file_size", "row_group_rows", "mode", NULL};
+  int format = 0;
+  for (const char *const *key = of_files; *key; key++)
+    if (ghee_node_get(output, *key)) return ghee_node_error(ghee_node_get(output, *key), err, "%s is for files; this output is a topic, to which records are added", *key);
+  GHEE_TRY(ghee_node_read_choice(output, "format", formats, &format, err));
+  spec->output_format = formats[format];
+  spec->mode = GHEE_OUTPUT_APPEND;
+  for (size_t i = 0; i < spec->n_input_uris; i++)
+    if (strcmp(spec->input_uris[i], spec->output_uri) == 0) return ghee_node_error(output, err, "output and input are the same topic, %s", spec->output_uri);
+  return GHEE_OK;
+}
+
 void ghee_spec_put_log(ghee_json *json, const ghee_job_spec *spec) {
   put_bound(json, "from", &spec->from);
   put_bound(json, "to", &spec->to);

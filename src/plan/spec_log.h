@@ -10,6 +10,8 @@
 bool ghee_spec_is_log(const ghee_job_spec *spec, const ghee_node *input);
 /** format, from, to, metadata, metadata_prefix. */
 ghee_status ghee_spec_read_log(ghee_job_spec *spec, const ghee_node *input, ghee_error *err);
+/** The rest of an output that is a topic. */
+ghee_status ghee_spec_read_output_log(ghee_job_spec *spec, const ghee_node *output, ghee_error *err);
 /** `options` of an input or output. Secrets in clear are refused. */
 ghee_status ghee_spec_read_options(const ghee_node *map, ghee_settings *out, ghee_error *err);
 void ghee_spec_put_log(ghee_json *json, const ghee_job_spec *spec);

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "ledger/ledger.h"
+#include "runtime/output_log.h"
 #include "runtime/wire.h"
 
 enum { ASK_MS = 50, FRUITLESS_STARTS = 10, LOCK_WAIT_MS = 1500 };
@@ -302,6 +303,7 @@ static ghee_status fill_folder(const char *folder, const ghee_job_spec *spec, co
 /* Before anything is made: an output that is there, or to which nothing could be published, is refused. */
 static ghee_status check_output(const ghee_job_spec *spec, ghee_error *err) {
   if (!spec->output_uri) return GHEE_OK;
+  if (spec->output_log) return ghee_output_log_check(spec, err);
   ghee_object_store *store;
   bool there = false;
   GHEE_TRY(ghee_object_store_open(spec->output_uri, &store, err));

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "manifest/manifest.h"
 #include "runtime/coordinator.h"
+#include "runtime/output_log.h"
 
 static void finish_chunk(void *user, uint32_t chunk) {
   ghee_coordinator *of = user;
@@ -22,8 +23,10 @@ static ghee_status sum_file(void *user, const ghee_ledger_file *file, ghee_error
 }
 
 ghee_status ghee_commits_open(ghee_coordinator *of, ghee_error *err) {
-  GHEE_TRY(ghee_object_store_open(of->spec->output_uri, &of->store, err));
-  GHEE_TRY(of->store->ops->staging(of->store, of->spec->output_uri, of->id, &of->staging, err));
+  if (!of->spec->output_log) {
+    GHEE_TRY(ghee_object_store_open(of->spec->output_uri, &of->store, err));
+    GHEE_TRY(of->store->ops->staging(of->store, of->spec->output_uri, of->id, &of->staging, err));
+  }
   if (of->over) return GHEE_OK;
   GHEE_TRY(ghee_ledger_each_chunk(of->ledger, finish_chunk, of, err));
   return ghee_ledger_each_file(of->ledger, sum_file, of, err);
@@ -112,6 +115,38 @@ ghee_status ghee_commits_on_ledger(ghee_coordinator *of, ghee_error *err) {
   return GHEE_OK;
 }
 
+/* ---- topics ---- */
+
+/* What a sink has committed to its topic, and the ledger does not know of yet, since the sink or a coordinator died in between. */
+static ghee_status take_up(ghee_coordinator *of, uint32_t worker, const ghee_output_mark *mark, ghee_error *err) {
+  const ghee_chunk_slot *slot = ghee_chunks_slot(&of->chunks, mark->epoch, mark->chunk);
+  if (!slot || slot->state == GHEE_CHUNK_DONE || slot->state == GHEE_CHUNK_STAGED) return GHEE_OK;
+  ghee_attempt attempt = {.epoch = mark->epoch, .chunk = mark->chunk, .token = slot->token};
+  bool leased = slot->token != 0;
+  if (!ghee_chunks_adopt(&of->chunks, &attempt, ghee_last_stage(of), worker))
+    return ghee_error_set(err, GHEE_INTERNAL, "chunk %u is in the output's topic, and was given to a worker again", mark->chunk);
+  if (leased) of->chunks.leased--; /* adopting has counted it a second time */
+  ghee_commit commit = {.ticket = ++of->next_ticket, .rows = mark->rows};
+  if (!ghee_array_push(&commit.chunks, mark->chunk) || !ghee_array_push(&of->commits, commit)) {
+    ghee_array_fini(&commit.chunks);
+    return ghee_error_no_memory(err, "recording a chunk");
+  }
+  ghee_chunks_stage(&of->chunks, mark->epoch, mark->chunk);
+  return ghee_ledger_commit_chunks(of->ledger, commit.chunks.items, 1, commit.ticket, err);
+}
+
+ghee_status ghee_commits_before_sink(ghee_coordinator *of, uint32_t worker, ghee_error *err) {
+  bool first_life = of->generation == 1 && of->crews[ghee_last_stage(of)].members[worker].deaths == 0;
+  if (!of->spec->output_log || first_life) return GHEE_OK;
+  ghee_output_log *output;
+  ghee_output_mark mark;
+  GHEE_TRY(ghee_output_log_open(of->spec, of->id, worker, &output, err));
+  ghee_status status = ghee_output_log_last(output, &mark, err);
+  ghee_output_log_close(output);
+  if (status == GHEE_NOT_FOUND) return GHEE_OK;
+  return status == GHEE_OK ? take_up(of, worker, &mark, err) : status;
+}
+
 /* ---- publication ---- */
 
 typedef struct listing { ghee_manifest *manifest; bool dead_letters; } listing;
@@ -151,7 +186,7 @@ ghee_status ghee_commits_publish(ghee_coordinator *of, ghee_error *err) {
 
 /* Everything is done and recorded. */
 static ghee_status complete(ghee_coordinator *of, ghee_error *err) {
-  GHEE_TRY(ghee_commits_publish(of, err));
+  if (!of->spec->output_log) GHEE_TRY(ghee_commits_publish(of, err)); /* a topic has it already */
   if (!of->rounds || of->chunks.closed) {
     ghee_coordinator_succeed(of);
     return GHEE_OK;

@@ -117,6 +117,8 @@ ghee_status ghee_commits_open(ghee_coordinator *of, ghee_error *err);
 ghee_status ghee_commits_on_complete(ghee_coordinator *of, uint32_t worker, const ghee_say_complete *said, ghee_error *err);
 ghee_status ghee_commits_on_staged(ghee_coordinator *of, uint32_t worker, ghee_say_staged *said, ghee_error *err);
 ghee_status ghee_commits_on_ledger(ghee_coordinator *of, ghee_error *err);
+/** Before a sink of a topic is started: what an earlier life left open there is undone, what it had committed is recorded. Blocks: yes. */
+ghee_status ghee_commits_before_sink(ghee_coordinator *of, uint32_t worker, ghee_error *err);
 /** FLUSH when every chunk is whole at a sink, publication when all are committed. */
 ghee_status ghee_commits_settle(ghee_coordinator *of, ghee_error *err);
 ghee_status ghee_commits_publish(ghee_coordinator *of, ghee_error *err);

@@ -407,6 +407,7 @@ static ghee_status start_missing(ghee_coordinator *of, ghee_error *err) {
     for (uint32_t i = 0; i < of->crews[s].of->workers; i++) {
       ghee_crew_member *member = &of->crews[s].members[i];
       if (member->running || !member->wanted) continue;
+      if (s == ghee_last_stage(of)) GHEE_TRY(ghee_commits_before_sink(of, i, err));
       member->running = true; /* from now on its end is an event */
       GHEE_TRY(of->launcher->ops->start(of->launcher, s, i, err));
     }

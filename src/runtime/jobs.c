@@ -252,8 +252,9 @@ ghee_status ghee_client_remove_staging(const char *folder, ghee_error *err) {
   ghee_object_store *store = NULL;
   char *id = NULL;
   GHEE_TRY(ghee_job_folder_read_spec(folder, &spec, err));
-  ghee_status status = spec->output_uri ? ghee_job_folder_read_id(folder, &id, err) : GHEE_OK;
-  if (status == GHEE_OK && spec->output_uri) status = ghee_object_store_open(spec->output_uri, &store, err);
+  bool files = spec->output_uri && !spec->output_log; /* what a topic did not get committed, it undoes by itself */
+  ghee_status status = files ? ghee_job_folder_read_id(folder, &id, err) : GHEE_OK;
+  if (status == GHEE_OK && files) status = ghee_object_store_open(spec->output_uri, &store, err);
   if (store) {
     status = remove_staging_of(store, spec->output_uri, id, err);
     if (status == GHEE_OK) status = remove_staging_of(store, spec->dead_letter_uri, id, err);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "manifest/manifest.h"
+#include "runtime/output_log.h"
 #include "runtime/spool.h"
 #include "runtime/worker.h"
 
@@ -41,6 +42,7 @@ struct ghee_output {
   ghee_worker *worker;
   ghee_object_store *store;
   const struct ghee_format_ops *format;
+  ghee_output_log *topic;        /* instead of store and format, where the output is one */
   char *staging, *dead_staging;  /* of the output; of the dead letters, NULL if none are wanted */
   ghee_budget *budget;
   pthread_t thread;
@@ -210,7 +212,7 @@ static ghee_status finish_sink(ghee_sink *sink, ghee_say_file *file, ghee_error 
 
 static ghee_say_file said_of(const ghee_say_file *file) {
   static char none[] = "";
-  return file->name ? *file : (ghee_say_file){.name = none, .checksum = none};
+  return file->name ? *file : (ghee_say_file){.name = none, .checksum = none, .rows = file->rows};
 }
 
 /* STAGED; it borrows from `of`. */
@@ -264,12 +266,30 @@ static ghee_status finish_file(ghee_output *output, ghee_error *err) {
   return output->now.chunks.count > 0 ? stage(output, err) : GHEE_OK;
 }
 
+static ghee_status write_batch(ghee_output *output, const ghee_batch *batch, ghee_error *err) {
+  if (output->topic) return ghee_output_log_write(output->topic, batch, err);
+  if (!output->writer) GHEE_TRY(open_file(output, batch->schema, err));
+  return output->format->write(output->writer, batch, err);
+}
+
+/* Commits the chunk whose rows were written, once the ledger has the one before. */
+static ghee_status commit_records(ghee_output *output, const ghee_attempt *attempt, ghee_error *err) {
+  pthread_mutex_lock(&output->locked.mutex);
+  while (!output->locked.canceled && output->locked.staged.count > 0) pthread_cond_wait(&output->locked.changed, &output->locked.mutex);
+  bool go_on = !output->locked.canceled;
+  pthread_mutex_unlock(&output->locked.mutex);
+  if (!go_on) return GHEE_OK; /* undone when the output is closed */
+  ghee_output_mark mark = {.epoch = attempt->epoch, .chunk = attempt->chunk, .rows = output->now.output.rows};
+  GHEE_TRY(ghee_output_log_commit(output->topic, &mark, err));
+  return stage(output, err);
+}
+
 static ghee_status encode(ghee_output *output, chunk *of, ghee_error *err) {
   ghee_batch batch = {0};
+  ghee_attempt attempt = of->attempt;
   ghee_status status;
   while ((status = ghee_spool_pop(&of->spool, &batch, err)) == GHEE_OK) {
-    if (!output->writer) status = open_file(output, batch.schema, err);
-    if (status == GHEE_OK) status = output->format->write(output->writer, &batch, err);
+    status = write_batch(output, &batch, err);
     output->now.output.rows += (uint64_t)ghee_batch_rows(&batch);
     ghee_batch_release(&batch);
     GHEE_TRY(status);
@@ -284,6 +304,7 @@ static ghee_status encode(ghee_output *output, chunk *of, ghee_error *err) {
   drop(output, of);
   pthread_mutex_unlock(&output->locked.mutex);
   if (!kept) return ghee_error_no_memory(err, "encoding a chunk");
+  if (output->topic) return commit_records(output, &attempt, err);
   bool full = output->sink && output->sink->written_bytes >= output->worker->spec->target_file_bytes;
   /* Many chunks without rows must not wait for a file that never fills; STAGED has to fit a message. */
   return full || output->now.chunks.count >= 2048 ? finish_file(output, err) : GHEE_OK;
@@ -329,6 +350,7 @@ void ghee_output_committed(ghee_output *output, uint64_t ticket) {
     output->locked.staged.items[i] = output->locked.staged.items[--output->locked.staged.count];
     break;
   }
+  pthread_cond_broadcast(&output->locked.changed); /* a topic's next chunk may wait for it */
   pthread_mutex_unlock(&output->locked.mutex);
 }
 
@@ -365,8 +387,17 @@ void ghee_output_cancel(ghee_output *output) {
   pthread_mutex_unlock(&output->locked.mutex);
 }
 
+static ghee_status open_topic(ghee_output *output, ghee_error *err) {
+  char *run = NULL;
+  GHEE_TRY(ghee_job_folder_read_id(output->worker->folder, &run, err));
+  ghee_status status = ghee_output_log_open(output->worker->spec, run, output->worker->index, &output->topic, err);
+  ghee_free(run);
+  return status;
+}
+
 static ghee_status open_store(ghee_output *output, ghee_error *err) {
   const ghee_job_spec *spec = output->worker->spec;
+  if (spec->output_log) return open_topic(output, err);
   output->format = ghee_format_named(spec->output_format);
   if (!output->format || !output->format->create)
     return ghee_error_set(err, GHEE_UNSUPPORTED, "output format %s cannot be written: take one of %s", spec->output_format, ghee_format_names());
@@ -413,6 +444,7 @@ void ghee_output_close(ghee_output *output) {
   ghee_array_fini(&output->locked.encoded);
   staged_fini(&output->now);
   ghee_buffer_fini(&output->rejects);
+  ghee_output_log_close(output->topic);
   if (output->store) ghee_object_store_close(output->store);
   ghee_budget_free(output->budget);
   ghee_free(output->staging);

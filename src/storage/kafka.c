@@ -42,7 +42,7 @@ ghee_status ghee_kafka_fail(const ghee_kafka *log, const ghee_kafka_client *clie
   ghee_status status = ghee_kafka_status(code);
   const char *more = client && client->reason[0] ? client->reason : "";
   if (status == GHEE_IO && client && client->said && ghee_kafka_status(client->said) != GHEE_IO) status = ghee_kafka_status(client->said);
-  const char *advice = status == GHEE_DENIED ? "; check security.protocol, sasl.* and ssl.* in its options" : status == GHEE_IO ? "; check that the brokers are up and can be reached" : "";
+  const char *advice = status == GHEE_BUSY ? "; another writer has taken over its transactional id: two jobs of one name must not run at once" : status == GHEE_DENIED ? "; check security.protocol, sasl.* and ssl.* in its options" : status == GHEE_IO ? "; check that the brokers are up and can be reached" : "";
   return ghee_error_set(err, status, "cannot %s %s: %s%s%s%s%s", doing, log->uri, rd_kafka_err2str(code), *more ? " (" : "", more, *more ? ")" : "", advice);
 }
 

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Rows into the records of a topic, a transaction a chunk. */
+#include "runtime/output_log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "format/format.h"
+#include "storage/record_log.h"
+
+struct ghee_output_log {
+  ghee_record_log *log;
+  ghee_log_writer *writer;
+  char *id, *run;                      /* transactional id, and group; id of the run */
+  int64_t serial;                      /* of the mark: offsets must be something */
+  GHEE_ARRAY(ghee_record) records;     /* of the batch in work */
+};
+
+static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err, "writing to a topic"); }
+
+ghee_status ghee_output_log_open(const ghee_job_spec *spec, const char *run, uint32_t sink, ghee_output_log **out, ghee_error *err) {
+  ghee_output_log *output = ghee_alloc_zero(1, sizeof *output);
+  if (!output) return no_memory(err);
+  output->id = ghee_asprintf("ghee-%s-sink-%u", *spec->name ? spec->name : run, sink);
+  output->run = ghee_strdup(run);
+  ghee_status status = output->id && output->run ? ghee_record_log_open(spec->output_uri, &spec->output_options, &output->log, err) : no_memory(err);
+  if (status == GHEE_OK) status = output->log->ops->open_writer(output->log, output->id, &output->writer, err);
+  if (status != GHEE_OK) {
+    ghee_output_log_close(output);
+    return status;
+  }
+  *out = output;
+  return GHEE_OK;
+}
+
+void ghee_output_log_close(ghee_output_log *output) {
+  if (!output) return;
+  if (output->writer) output->log->ops->close_writer(output->writer);
+  ghee_record_log_close(output->log);
+  ghee_array_fini(&output->records);
+  ghee_free(output->id);
+  ghee_free(output->run);
+  ghee_free(output);
+}
+
+/* The rows of a batch as lines of JSON. */
+static ghee_status encode(const ghee_batch *batch, ghee_buffer *out, ghee_error *err) {
+  const struct ghee_format_ops *format = ghee_format_named("jsonl");
+  ghee_writer *writer = NULL;
+  ghee_sink *sink;
+  GHEE_TRY(ghee_sink_to_buffer(out, "records", &sink, err));
+  ghee_status status = format->create(sink, batch->schema, NULL, &writer, err);
+  if (status == GHEE_OK) status = format->write(writer, batch, err);
+  if (status == GHEE_OK) status = format->finish(writer, err);
+  if (writer) format->abandon(writer);
+  sink->ops->close(sink);
+  return status;
+}
+
+static ghee_status append_lines(ghee_output_log *output, const ghee_buffer *lines, ghee_error *err) {
+  output->records.count = 0;
+  for (const uint8_t *at = lines->data, *end = at + lines->size; at < end;) {
+    const uint8_t *line = memchr(at, '\n', (size_t)(end - at));
+    size_t size = (size_t)((line ? line : end) - at);
+    ghee_record record = {.partition = GHEE_ANY_PARTITION, .timestamp_ms = -1, .value = at, .value_bytes = size};
+    if (!ghee_array_push(&output->records, record)) return no_memory(err);
+    at += size + 1;
+  }
+  return output->log->ops->append(output->writer, output->records.items, output->records.count, err);
+}
+
+ghee_status ghee_output_log_write(ghee_output_log *output, const ghee_batch *batch, ghee_error *err) {
+  ghee_buffer lines = {0};
+  ghee_status status = ghee_batch_rows(batch) > 0 ? encode(batch, &lines, err) : GHEE_OK;
+  if (status == GHEE_OK && lines.size > 0) status = append_lines(output, &lines, err);
+  ghee_buffer_fini(&lines);
+  return status;
+}
+
+ghee_status ghee_output_log_commit(ghee_output_log *output, const ghee_output_mark *mark, ghee_error *err) {
+  char *note = ghee_asprintf("%s %u %u %llu", output->run, mark->epoch, mark->chunk, (unsigned long long)mark->rows);
+  if (!note) return no_memory(err);
+  ghee_log_mark with = {.partition = 0, .offset = ++output->serial, .note = note};
+  ghee_status status = output->log->ops->commit(output->writer, output->id, &with, 1, err);
+  ghee_free(note);
+  return status;
+}
+
+typedef struct search { const char *run; ghee_output_mark mark; bool found; } search;
+
+static ghee_status look(void *user, const ghee_log_mark *mark, ghee_error *err) {
+  search *of = user;
+  size_t n = strlen(of->run);
+  unsigned long long rows;
+  (void)err;
+  if (mark->partition != 0 || strncmp(mark->note, of->run, n) != 0 || mark->note[n] != ' ') return GHEE_OK; /* of an earlier run of that name */
+  of->found = sscanf(mark->note + n, " %u %u %llu", &of->mark.epoch, &of->mark.chunk, &rows) == 3;
+  of->mark.rows = rows;
+  return GHEE_OK;
+}
+
+ghee_status ghee_output_log_last(ghee_output_log *output, ghee_output_mark *out, ghee_error *err) {
+  search of = {.run = output->run};
+  GHEE_TRY(output->log->ops->get_marks(output->log, output->id, look, &of, err));
+  if (!of.found) return GHEE_NOT_FOUND;
+  *out = of.mark;
+  return GHEE_OK;
+}
+
+ghee_status ghee_output_log_check(const ghee_job_spec *spec, ghee_error *err) {
+  ghee_record_log *log;
+  ghee_log_ranges ranges = {0};
+  GHEE_TRY(ghee_record_log_open(spec->output_uri, &spec->output_options, &log, err));
+  ghee_status status = log->ops->partitions(log, &ranges, err);
+  ghee_array_fini(&ranges);
+  ghee_record_log_close(log);
+  return status;
+}
