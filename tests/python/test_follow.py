@@ -26,13 +26,15 @@ def values(start, rows):
 class Job:
     """A job of the program ghee that follows a topic, and goes on after each stop."""
 
-    def __init__(self, kafka, folder, topic, state, **every):
+    def __init__(self, kafka, folder, topic, state, output=None, rows_of=None, **every):
         self.folder, self.state, self.name = folder, state, f"follow-{topic}"
         self.description = folder / "job.yaml"
         self.description.write_text(json.dumps({
             "name": self.name, "input": {"uri": kafka.uri(topic), "format": "json", "to": "never", "every": {"seconds": 0.1, **every}},
-            "preprocess": {"workers": 2}, "predict": {"workers": 2}, "output": {"uri": "out", "target_file_size": "64KiB"}, "max_crashes": 0}))
+            "preprocess": {"workers": 2}, "predict": {"workers": 2}, "output": output or {"uri": "out", "target_file_size": "64KiB"}, "max_crashes": 0}))
         self.process = None
+        if rows_of:
+            self.rows = rows_of
 
     def start(self):
         command = ["run", str(self.description)] if self.process is None else ["resume", self.name]
@@ -148,6 +150,64 @@ def test_whoever_is_killed(kafka, tmp_path, own_state, seed):
     job.until(12_000, torment)
     job.stop()
     assert np.array_equal(read_ids(tmp_path / "out"), np.arange(12_000)) and verified(tmp_path / "out") == 12_000
+
+
+def ids_of(kafka, topic):
+    return sorted(json.loads(value)["id"] for _, _, value in kafka.read(topic))
+
+
+def test_from_topic_to_topic(kafka, tmp_path, own_state):
+    source, target = kafka.topic(3), kafka.topic(2)
+    kafka.write(source, values(0, 5000), partitions=3)
+    (tmp_path / "job.yaml").write_text(json.dumps({"input": {"uri": kafka.uri(source), "format": "json"}, "predict": {"workers": 3}, "output": {"uri": kafka.uri(target)}}))
+    done = subprocess.run([program(), "run", "job.yaml"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert ids_of(kafka, target) == list(range(5000))
+    (tmp_path / "job.yaml").write_text(json.dumps({"input": {"uri": kafka.uri(source), "format": "json"}, "predict": {}, "output": {"uri": kafka.uri("nowhere")}}))
+    done = subprocess.run([program(), "run", "job.yaml"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 4 and "nowhere" in done.stderr
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_from_topic_to_topic_whoever_is_killed(kafka, tmp_path, own_state, seed):
+    chance = random.Random(seed)
+    source, target = kafka.topic(4), kafka.topic(2)
+    kafka.write(source, values(0, 2000), partitions=4)
+    job = Job(kafka, tmp_path, source, own_state, output={"uri": kafka.uri(target)}, rows_of=lambda: len(kafka.read(target))).start()
+    written = 2000
+
+    def torment():
+        nonlocal written
+        if written < 8000:
+            kafka.write(source, values(written, 500), partitions=4)
+            written += 500
+        victims = job.processes()
+        if victims and chance.random() < 0.6 and written < 8000:
+            try:
+                os.kill(chance.choice(victims), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if chance.random() < 0.1 and written < 8000:
+            job.process.kill()
+
+    job.until(8000, torment)
+    job.stop()
+    assert ids_of(kafka, target) == list(range(8000))
+
+
+def test_a_second_job_of_the_name_fences_the_first(kafka, tmp_path, own_state, tmp_path_factory):
+    source, target = kafka.topic(1), kafka.topic(1)
+    kafka.write(source, values(0, 100), partitions=1)
+    first = Job(kafka, tmp_path, source, own_state, output={"uri": kafka.uri(target)}, rows_of=lambda: len(kafka.read(target))).start()
+    first.until(100)
+    other = tmp_path_factory.mktemp("other")
+    second = Job(kafka, other, source, other / "state", output={"uri": kafka.uri(target)}, rows_of=lambda: len(kafka.read(target))).start()
+    second.until(200)
+    kafka.write(source, values(100, 100), partitions=1)
+    second.until(300)
+    assert first.process.wait(60) == 16, (tmp_path / "log").read_text()
+    assert "another writer has taken over" in (tmp_path / "log").read_text()
+    second.stop()
 
 
 @pytest.mark.parametrize("wrong, says", [
