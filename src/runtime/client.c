@@ -167,17 +167,17 @@ static int watch(drive *of) {
   }
 }
 
-/* The coordinator's process is over; its workers too, if the job is. */
-static void collect(drive *of) {
-  int status;
+/* The coordinator's process is over. True: it came to its end, and so did its workers if the job did. */
+static bool collect(drive *of) {
+  int status = -1;
   (void)ghee_process_reap((pid_t)of->id.pid, &status, NULL);
   close(of->pidfd);
   close(of->socket);
+  return status == 0;
 }
 
-/* The user will not wait: nothing of the job may live on. The list of processes is the launcher's. */
-static void kill_all(drive *of) {
-  (void)ghee_process_signal(of->pidfd, SIGKILL, NULL);
+/* The list is the launcher's. */
+static void kill_listed(drive *of) {
   char *path = ghee_job_folder_file(of->folder, "processes");
   FILE *list = path ? fopen(path, "re") : NULL;
   long long pid, who;
@@ -193,13 +193,20 @@ static void kill_all(drive *of) {
   ghee_free(path);
 }
 
+/* Nothing of the job may live on or lie about after a coordinator that was killed on its way out, by us or by others. */
+static void sweep_up(drive *of) {
+  kill_listed(of);
+  ghee_job_folder_remove_sockets(of->folder);
+}
+
 /* Starts coordinators until one brings an outcome. */
 static ghee_status drive_on(drive *of, bool resume, ghee_error *err) {
   for (bool first = true; !of->finished; first = false) {
     GHEE_TRY(start(of, resume && first, err));
     int wish = watch(of);
-    if (wish == 2) kill_all(of);
-    collect(of);
+    if (wish == 2) (void)ghee_process_signal(of->pidfd, SIGKILL, NULL);
+    bool clean = collect(of);
+    if (!clean && (of->finished || wish == 2)) sweep_up(of);
     if (of->finished) break;
     if (wish == 2 || of->told) return ghee_error_set(err, GHEE_CANCELED, "interrupted");
     of->fruitless = of->last.fraction > of->best ? 0 : of->fruitless + 1;

@@ -2,7 +2,6 @@
  * The coordinator process: takes up the job's folder, runs the loop until there is an outcome, ends the workers. */
 #include "runtime/coordinator.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -226,17 +225,9 @@ static void say_result(ghee_coordinator *of) {
   ghee_buffer_fini(&result);
 }
 
-/* Sockets of workers that were killed lie about. */
-static void remove_sockets(const char *folder) {
-  DIR *dir = opendir(folder);
-  for (struct dirent *entry; dir && (entry = readdir(dir));)
-    if (strncmp(entry->d_name, GHEE_STREAM_SOCKET_PREFIX, strlen(GHEE_STREAM_SOCKET_PREFIX)) == 0) unlinkat(dirfd(dir), entry->d_name, 0);
-  if (dir) closedir(dir);
-}
-
 static void close_all(ghee_coordinator *of) {
   if (of->launcher) of->launcher->ops->close(of->launcher);
-  if (of->lock_fd >= 0) remove_sockets(of->folder);
+  if (of->lock_fd >= 0) ghee_job_folder_remove_sockets(of->folder);
   ghee_crew_close(of);
   ghee_control_server_close(of->control);
   if (of->ledger) ghee_ledger_close(of->ledger);

@@ -2,6 +2,7 @@
  * A job's folder. */
 #include "runtime/folder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -186,6 +187,16 @@ ghee_status ghee_job_folder_check_code(const char *path, const char *name, const
   ghee_free(file);
   ghee_free(beside);
   return status;
+}
+
+void ghee_job_folder_remove_sockets(const char *path) {
+  DIR *dir = opendir(path);
+  for (struct dirent *entry; dir && (entry = readdir(dir));) {
+    size_t n = strlen(entry->d_name);
+    bool of_a_worker = strncmp(entry->d_name, GHEE_STREAM_SOCKET_PREFIX, strlen(GHEE_STREAM_SOCKET_PREFIX)) == 0;
+    if (of_a_worker || (n > 5 && strcmp(entry->d_name + n - 5, ".sock") == 0)) unlinkat(dirfd(dir), entry->d_name, 0);
+  }
+  if (dir) closedir(dir);
 }
 
 /* ---- launch.json ---- */

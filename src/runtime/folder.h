@@ -45,6 +45,9 @@ ghee_status ghee_job_folder_read_id(const char *path, char **out, ghee_error *er
 ghee_status ghee_job_folder_write_code(const char *path, const char *name, const void *data, size_t size_bytes, const ghee_stream_key *key, ghee_error *err);
 ghee_status ghee_job_folder_check_code(const char *path, const char *name, const ghee_stream_key *key, ghee_error *err);
 
+/** The sockets of processes that were killed; those of a job that runs must not be touched. */
+void ghee_job_folder_remove_sockets(const char *path);
+
 /** launch.json */
 typedef struct ghee_launch_facts {
   ghee_process_id client;
