@@ -89,7 +89,7 @@ typedef struct drive {
   uint32_t fruitless;              /* deaths of coordinators in a row without progress */
 } drive;
 
-static ghee_status start(drive *of, bool resume, ghee_error *err) {
+static ghee_status start(drive *of, ghee_error *err) {
   char *programs, fd[16], ns[32];
   int pair[2];
   GHEE_TRY(ghee_client_programs(&programs, err));
@@ -101,7 +101,7 @@ static ghee_status start(drive *of, bool resume, ghee_error *err) {
   if (status == GHEE_OK) {
     snprintf(fd, sizeof fd, "%d", pair[1]);
     snprintf(ns, sizeof ns, "%llu", (unsigned long long)of->started_ns);
-    const char *argv[] = {program, "--job", of->folder, "--client", fd, "--started", ns, resume ? "--resume" : NULL, NULL};
+    const char *argv[] = {program, "--job", of->folder, "--client", fd, "--started", ns, NULL};
     const char *more[] = {env, NULL};
     ghee_process_options options = {.argv = argv, .env = more, .log_path = log, .keep_fds = &pair[1], .n_keep_fds = 1, .new_session = true};
     status = ghee_process_start(&options, &of->id, &of->pidfd, err);
@@ -200,9 +200,9 @@ static void sweep_up(drive *of) {
 }
 
 /* Starts coordinators until one brings an outcome. */
-static ghee_status drive_on(drive *of, bool resume, ghee_error *err) {
-  for (bool first = true; !of->finished; first = false) {
-    GHEE_TRY(start(of, resume && first, err));
+static ghee_status drive_on(drive *of, ghee_error *err) {
+  while (!of->finished) {
+    GHEE_TRY(start(of, err));
     int wish = watch(of);
     if (wish == 2) (void)ghee_process_signal(of->pidfd, SIGKILL, NULL);
     bool clean = collect(of);
@@ -217,13 +217,13 @@ static ghee_status drive_on(drive *of, bool resume, ghee_error *err) {
   return of->status;
 }
 
-ghee_status ghee_client_drive(const char *folder, bool resume, uint64_t started_ns, const ghee_job_hooks *hooks, ghee_job_progress *last, ghee_error *err) {
+ghee_status ghee_client_drive(const char *folder, uint64_t started_ns, const ghee_job_hooks *hooks, ghee_job_progress *last, ghee_error *err) {
   drive of = {.folder = folder, .started_ns = started_ns, .hooks = hooks, .err = err, .progress_fd = -1};
   char *path = ghee_job_folder_file(folder, "progress");
   if (!path) return ghee_error_no_memory(err, "running a job");
   of.progress_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   ghee_free(path);
-  ghee_status status = drive_on(&of, resume, err);
+  ghee_status status = drive_on(&of, err);
   if (of.progress_fd >= 0) close(of.progress_fd);
   *last = of.last;
   return status;
@@ -392,7 +392,7 @@ static ghee_status run_named(const ghee_job_options *options, const ghee_job_spe
   bool ours = folder.lock_fd >= 0 && status == GHEE_OK, planned = false;
   if (status == GHEE_OK) status = fill_folder(folder.path, spec, options, name, err);
   planned = status == GHEE_OK;
-  if (status == GHEE_OK) status = ghee_client_drive(folder.path, false, started_ns, &options->hooks, &last, err);
+  if (status == GHEE_OK) status = ghee_client_drive(folder.path, started_ns, &options->hooks, &last, err);
   if (status == GHEE_OK) status = finish(name, folder.path, spec, keep, &last, out, err);
   /* A job that never began leaves nothing; one without a name leaves nothing either. */
   if (ours && (!keep || !planned)) {
@@ -438,6 +438,27 @@ static ghee_status take_over(const char *folder, ghee_error *err) {
   return status;
 }
 
+/* A failure or a stop is not the job's last word any more; its last coordinator, which might still say one, is surely gone then. */
+static ghee_status reopen(const char *folder, ghee_error *err) {
+  int lock, code;
+  ghee_ledger *ledger;
+  ghee_job_state state;
+  char *path = ghee_job_folder_file(folder, "ledger.db");
+  if (!path) return ghee_error_no_memory(err, "resuming a job");
+  ghee_status status = ghee_job_folder_lock(folder, "coordinator.lock", LOCK_WAIT_MS, &lock, err);
+  if (status == GHEE_OK) {
+    status = ghee_ledger_open(path, &ledger, err);
+    if (status == GHEE_OK) {
+      status = ghee_ledger_state(ledger, &state, &code, NULL, err);
+      if (status == GHEE_OK && (state == GHEE_JOB_FAILED || state == GHEE_JOB_CANCELED)) status = ghee_ledger_set_state(ledger, GHEE_JOB_RUNNING, 0, "", err);
+      ghee_ledger_close(ledger);
+    }
+    close(lock);
+  }
+  ghee_free(path);
+  return status;
+}
+
 ghee_status ghee_job_resume(const char *name, const ghee_job_hooks *hooks, ghee_job_result *out, ghee_error *err) {
   uint64_t started_ns = ghee_clock_ns();
   static const ghee_job_hooks no_hooks;
@@ -452,7 +473,8 @@ ghee_status ghee_job_resume(const char *name, const ghee_job_hooks *hooks, ghee_
     if (status == GHEE_NOT_FOUND) status = ghee_error_set(err, GHEE_NOT_FOUND, "job %s was stopped before it began: run it anew", name);
   }
   if (status == GHEE_OK) status = take_over(folder.path, err);
-  if (status == GHEE_OK) status = ghee_client_drive(folder.path, true, started_ns, hooks ? hooks : &no_hooks, &last, err);
+  if (status == GHEE_OK) status = reopen(folder.path, err);
+  if (status == GHEE_OK) status = ghee_client_drive(folder.path, started_ns, hooks ? hooks : &no_hooks, &last, err);
   if (status == GHEE_OK) status = finish(name, folder.path, spec, true, &last, &result, err);
   if (status == GHEE_OK) *out = result;
   else ghee_job_result_fini(&result);

@@ -63,7 +63,7 @@ static ghee_status read_folder(ghee_coordinator *of, ghee_error *err) {
   return status;
 }
 
-static ghee_status open_ledger(ghee_coordinator *of, bool resume, ghee_error *err) {
+static ghee_status open_ledger(ghee_coordinator *of, ghee_error *err) {
   char *path = ghee_job_folder_file(of->folder, "ledger.db"), *text = NULL;
   if (!path) return ghee_error_no_memory(err, "opening the job");
   ghee_job_state state;
@@ -74,7 +74,7 @@ static ghee_status open_ledger(ghee_coordinator *of, bool resume, ghee_error *er
   GHEE_TRY(ghee_ledger_state(of->ledger, &state, &status_before, &text, err));
   if (state == GHEE_JOB_DONE) {
     ghee_coordinator_succeed(of);
-  } else if ((state == GHEE_JOB_FAILED || state == GHEE_JOB_CANCELED) && !resume) {
+  } else if (state == GHEE_JOB_FAILED || state == GHEE_JOB_CANCELED) { /* said by one that died before the client heard it */
     ghee_error before;
     ghee_error_set(&before, (ghee_status)status_before, "%s", text ? text : "");
     ghee_coordinator_fail(of, &before);
@@ -103,9 +103,9 @@ static ghee_status open_loop(ghee_coordinator *of, ghee_error *err) {
   return ok ? GHEE_OK : ghee_error_set_errno(err, errno, "cannot open the coordinator's loop");
 }
 
-static ghee_status open_all(ghee_coordinator *of, bool resume, ghee_error *err) {
+static ghee_status open_all(ghee_coordinator *of, ghee_error *err) {
   GHEE_TRY(read_folder(of, err));
-  GHEE_TRY(open_ledger(of, resume, err));
+  GHEE_TRY(open_ledger(of, err));
   GHEE_TRY(open_loop(of, err));
   if (ghee_rounds_endless(of) && !of->over) {
     GHEE_TRY(ghee_rounds_open(of, err));
@@ -133,7 +133,8 @@ static void hear_client(ghee_coordinator *of) {
   size_t size;
   ghee_status status = ghee_wire_receive(of->client, room, &kind, &data, &size);
   if (status == GHEE_AGAIN) return;
-  if (status != GHEE_OK || kind == GHEE_WIRE_STOP) {
+  if (status != GHEE_OK) _exit(GHEE_CANCELED); /* it has died: the job goes on when it is resumed */
+  if (kind == GHEE_WIRE_STOP) {
     ghee_error stopped;
     ghee_error_set(&stopped, GHEE_CANCELED, "interrupted; `ghee resume` goes on with a job that has a name");
     ghee_coordinator_fail(of, &stopped);
@@ -247,19 +248,17 @@ static void close_all(ghee_coordinator *of) {
 }
 
 static int usage(void) {
-  fprintf(stderr, "usage: ghee-coordinator --job FOLDER --client FD --started NS [--resume]\nStarted by ghee's clients; runs one job.\n");
+  fprintf(stderr, "usage: ghee-coordinator --job FOLDER --client FD --started NS\nStarted by ghee's clients; runs one job.\n");
   return GHEE_USAGE;
 }
 
 int ghee_coordinator_main(int argc, char **argv) {
   ghee_coordinator of = {.lock_fd = -1, .client = -1, .client_pidfd = -1, .epoll = -1, .timer = -1};
   const char *folder = NULL;
-  bool resume = false;
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--job") == 0 && i + 1 < argc) folder = argv[++i];
     else if (strcmp(argv[i], "--client") == 0 && i + 1 < argc) of.client = atoi(argv[++i]);
     else if (strcmp(argv[i], "--started") == 0 && i + 1 < argc) of.started_ns = strtoull(argv[++i], NULL, 10);
-    else if (strcmp(argv[i], "--resume") == 0) resume = true;
     else return usage();
   }
   if (!folder || of.client < 0) return usage();
@@ -268,7 +267,7 @@ int ghee_coordinator_main(int argc, char **argv) {
   signal(SIGXFSZ, SIG_IGN);
   ghee_error err;
   of.folder = ghee_strdup(folder);
-  ghee_status status = of.folder ? open_all(&of, resume, &err) : ghee_error_no_memory(&err, "opening the job");
+  ghee_status status = of.folder ? open_all(&of, &err) : ghee_error_no_memory(&err, "opening the job");
   if (status != GHEE_OK) ghee_coordinator_fail(&of, &err);
   run(&of);
   record_outcome(&of);
