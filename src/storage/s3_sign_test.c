@@ -47,7 +47,7 @@ static void test_put(void **state) {
   of.method = "PUT";
   of.path = "/test%24file.text";
   of.payload_hash = hash;
-  expect(of, (const char *const[]){"date: Fri, 24 May 2013 00:00:00 GMT", COMMON, "x-amz-storage-class: REDUCED_REDUNDANCY", "x-amz-content-sha256: " WELCOME}, 5,
+  expect(of, (const char *const[]){"date: Fri, 24 May 2013 00:00:00 GMT", COMMON, "x-amz-storage-class: REDUCED_REDUNDANCY", ("x-amz-content-sha256: " WELCOME)}, 5,
          "date;host;x-amz-content-sha256;x-amz-date;x-amz-storage-class", "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd");
 }
 
