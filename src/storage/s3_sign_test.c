@@ -53,7 +53,7 @@ static void test_put(void **state) {
 
 static void test_queries(void **state) {
   (void)state;
-  static const char *const headers[] = {COMMON, "x-amz-content-sha256: " EMPTY};
+  static const char *const headers[] = {COMMON, ("x-amz-content-sha256: " EMPTY)};
   ghee_s3_signing of = base;
   of.query = "lifecycle";
   expect(of, headers, 3, "host;x-amz-content-sha256;x-amz-date", "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543");
