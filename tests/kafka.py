@@ -118,7 +118,7 @@ class Broker:
 
 
 class Topics(Broker):
-    """As one of `storages`, to be read: a folder of Parquet becomes a topic, its rows JSON values."""
+    """As one of `storages`: a folder of Parquet becomes a topic, its rows JSON values, and back."""
 
     env = {}
 
@@ -138,4 +138,19 @@ class Topics(Broker):
         self.write(self.topics[name], (json.dumps(row).encode() for some in zip(*rows) for row in some), partitions=len(files))
 
     def uri(self, name):
-        return super().uri(self.topics.get(name, name))
+        if name not in self.topics:
+            self.topics[name] = self.topic(3)
+        return super().uri(self.topics[name])
+
+    def get(self, name, folder):
+        import json
+        import pathlib
+
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        rows = [json.loads(value) for _, _, value in self.read(self.topics[name])]
+        pq.write_table(pa.Table.from_pylist(rows), pathlib.Path(folder) / "part-0.parquet")
+
+    def left(self, name):
+        return []  # what is not committed is undone by the broker

@@ -54,7 +54,7 @@ def task(kind, workers, source, out, name, rows, epochs, batch, checkpoint, tran
     if kind == "predict":
         return ghee.task.LocalTask(input_of(source), preprocess=first, predict=ghee.Stage(Predict, workers=workers[1]),
                                    postprocess=ghee.Stage(post, workers=workers[2]),
-                                   output=ghee.Output(out, target_file_size="64KiB"), name=name, max_crashes=0, transport=transport)
+                                   output=ghee.Output(out, target_file_size=None if out.startswith("kafka:") else "64KiB"), name=name, max_crashes=0, transport=transport)
     stage = ghee.Stage(train, workers=workers[1], batch_size=batch, form="numpy", args={"rows": rows, "out": out, "checkpoint": checkpoint})
     return ghee.task.LocalTask(input_of(source, epochs=epochs, shuffle=ghee.Shuffle(seed=5, window=2)), preprocess=first, train=stage, name=name,
                                max_crashes=0, transport=transport)
