@@ -134,6 +134,9 @@ static void bad_rows_are_named(void **state) {
   expect_failure("a,b\n1,\"x\ny\"\n\n2\n", plain, "line 5: 2 columns expected, 1 found");
   expect_failure("a,b\n1,\xff\n", plain, "line 2");
   expect_failure("a,\xff\n1,x\n", plain, "line 1");
+  expect_failure("a,b\n1,x\n2,\"y\"z\n3,x\n", plain, "line 3 (byte 8): text stands behind the closing quote");
+  expect_failure("a,\"b\" \n1,x\n", plain, "line 1: text stands behind the closing quote");
+  expect_failure("a,\"b\n1,x\n", plain, "line 1: a quoted field is not closed");
   ghee_schema_unref(schema);
 }
 

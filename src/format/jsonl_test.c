@@ -66,8 +66,25 @@ static void bad_lines_are_named(void **state) {
   expect_failure("{\"a\":1}\n\n[2]\n", "line 3");
   expect_failure("{\"a\":1}\n{\"a\":\n", "line 2");
   expect_failure("{\"a\":1}\n{\"a\":1}}\n", "line 2");
-  expect_failure("\n{\"a\":{\"b\":1}}\n{\"a\":2}\n", "head");
   expect_failure("not json\n", "line 1");
+  expect_failure("{\"a\":1e999}\n", "head: ");
+}
+
+static void expect_unsupported(const char *text, const char *words) {
+  sample_file in;
+  ghee_error why = {0};
+  assert_int_equal(sample_open(&ghee_jsonl_ops, text, strlen(text), NULL, &in, &why), GHEE_UNSUPPORTED);
+  if (!strstr(why.message, words) || !strstr(why.message, "sample")) fail_msg("%s", why.message);
+}
+
+static void other_json_is_named(void **state) {
+  (void)state;
+  expect_unsupported("[{\"a\":1},\n {\"a\":2}]\n", "not JSON lines");
+  expect_unsupported("{\n  \"a\": 1\n}\n", "not JSON lines");
+  expect_unsupported("{\"a\":1} {\"a\":2}\n", "not JSON lines");
+  expect_unsupported("\n{\"a\":{\"b\":1}}\n{\"a\":2}\n", "mixes kinds");
+  expect_unsupported("{\"a\":1}\n{\"a\":[1]}\n", "mixes kinds");
+  expect_unsupported("{\"a\\u0000b\":1}\n", "NUL");
 }
 
 /* Beyond the head, where types are settled. */
@@ -105,6 +122,7 @@ int main(void) {
       cmocka_unit_test(lines_in_all_their_habits),
       cmocka_unit_test(columns_come_in_order_of_appearance),
       cmocka_unit_test(bad_lines_are_named),
+      cmocka_unit_test(other_json_is_named),
       cmocka_unit_test(a_bad_line_behind_many_is_named),
       cmocka_unit_test(deep_nesting_does_no_harm),
   };

@@ -44,6 +44,8 @@ static void documents(void) {
   }
 }
 
+enum { IPC_MAGIC = 64 }; /* with what it is padded by */
+
 static void tables(void) {
   static const char *const formats[] = {"csv", "jsonl", "ipc", "parquet"};
   for (int i = 0; i < SAMPLE_TYPES; i++) {
@@ -64,6 +66,7 @@ static void tables(void) {
     for (int f = 0; f < 4; f++) {
       ghee_buffer file = {0};
       if (sample_write(ghee_format_named(formats[f]), schema, &batch, 1, NULL, &file, &err) == GHEE_OK) seed(formats[f], file.data, file.size);
+      if (file.size > IPC_MAGIC && !memcmp(file.data, "ARROW1", 6)) seed("ipc", file.data + IPC_MAGIC, file.size - IPC_MAGIC); /* a stream */
       ghee_buffer_fini(&file);
     }
     ghee_free_aligned(memory);

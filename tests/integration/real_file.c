@@ -5,6 +5,7 @@
 #include "storage/object_store.h"
 
 enum { BATCH_ROWS = 1000, TEXT_PART_BYTES = 256 << 10 };
+static const uint64_t budget_bytes = 1 << 30; /* of the memory for one part, which a plan refuses as well when it is passed */
 
 /** Gets the schema first (`array` NULL), then each batch; may move both out. */
 typedef void (*real_file_each)(struct ArrowSchema *schema, struct ArrowArray *array);
@@ -14,11 +15,15 @@ GHEE_API ghee_status real_file_read(const char *path, const char *format, const 
 typedef struct reading {
   ghee_file *file;
   real_file_each each;
+  const char *name;
 } reading;
 
 static ghee_status give_part(void *user, const ghee_part *part, ghee_error *err) {
   const reading *of = user;
   ghee_rows *rows;
+  if (part->memory_bytes > budget_bytes)
+    return ghee_error_set(err, GHEE_LIMIT, "%s: its part %u takes about %llu bytes of memory, more than the budget of %llu", of->name, part->index,
+                          (unsigned long long)part->memory_bytes, (unsigned long long)budget_bytes);
   GHEE_TRY(of->file->ops->read(of->file, part, 0, &rows, err));
   ghee_status status;
   ghee_batch batch = {0};
@@ -41,7 +46,7 @@ static ghee_status give_all(const reading *of, ghee_error *err) {
 static ghee_status read_source(ghee_source *source, const struct ghee_format_ops *ops, const struct ArrowSchema *types, real_file_each each,
                                ghee_error *err) {
   ghee_read_options options = {.batch_rows = BATCH_ROWS};
-  reading of = {.each = each};
+  reading of = {.each = each, .name = source->name};
   struct ArrowSchema copy;
   ghee_status status = GHEE_OK;
   if (types) status = ghee_schema_copy_arrow(types, &copy, err);

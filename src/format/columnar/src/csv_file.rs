@@ -12,7 +12,7 @@ use regex::Regex;
 use crate::fail::{fail, Outcome, CORRUPT, INVALID, SCHEMA, UNSUPPORTED};
 use crate::file::{Batches, File, Part, ReadOptions};
 use crate::source::Source;
-use crate::text::{self, Decode, Dialect, Head, TextRows};
+use crate::text::{self, Decode, Dialect, Head, Lines, TextRows};
 use crate::types;
 
 pub struct CsvFile {
@@ -51,9 +51,15 @@ fn first_record(head: &Head, delimiter: u8) -> Outcome<(Vec<String>, usize)> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(head.text());
     let mut record = csv::StringRecord::new();
     let line = head.line;
-    match reader.read_record(&mut record) {
-        Ok(_) => Ok((record.iter().map(String::from).collect(), reader.position().byte() as usize)),
-        Err(e) => fail(CORRUPT, format!("line {line}: {}", text::reason(&e.to_string()))),
+    if let Err(e) = reader.read_record(&mut record) {
+        return fail(CORRUPT, format!("line {line}: {}", text::reason(&e.to_string())));
+    }
+    let len = reader.position().byte() as usize;
+    let mut lines = Lines::new(Some(delimiter));
+    lines.next(&head.text()[..len]);
+    match lines.bad() {
+        Some(why) => fail(CORRUPT, format!("line {line}: {why}")),
+        None => Ok((record.iter().map(String::from).collect(), len)),
     }
 }
 

@@ -39,10 +39,12 @@ pub fn fail<T>(status: c_int, text: impl Into<String>) -> Outcome<T> {
     Err(Fail { status, text: text.into() })
 }
 
+const NUL: &str = "Null byte at position";
+
 /// The crates' errors carry few kinds; some facts stand only in their words.
 fn status_of_text(text: &str, otherwise: c_int) -> c_int {
     let has = |part: &str| text.contains(part);
-    if has("NYI: ") || has("Not yet implemented") || has("not yet implemented") || has("Unsupported data type") {
+    if has("NYI: ") || has("Not yet implemented") || has("not yet implemented") || has("Unsupported data type") || has(NUL) {
         UNSUPPORTED
     } else if has("index overflow") || has("offset overflow") || has("Offset overflow") {
         LIMIT
@@ -73,7 +75,12 @@ impl From<ArrowError> for Fail {
             ArrowError::OffsetOverflowError(_) => LIMIT,
             _ => status_of_text(&text, CORRUPT),
         };
-        Fail { status, text: if status == LIMIT { TOO_LONG.into() } else { text } }
+        let text = match status {
+            LIMIT => TOO_LONG.into(),
+            UNSUPPORTED if text.contains(NUL) => "a column's name holds a NUL byte; rename the column".into(),
+            _ => text,
+        };
+        Fail { status, text }
     }
 }
 

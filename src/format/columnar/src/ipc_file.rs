@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Arrow IPC files: a part is a record batch, read as one block and handed out in slices that share its memory.
+//! Arrow IPC files and streams: a part is a record batch, read as one block and handed out in slices that share its memory.
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::{read_footer_length, FileDecoder};
-use arrow_ipc::{root_as_footer, root_as_message, Block, Message};
+use arrow_ipc::{root_as_footer, root_as_message, Block, Message, MetadataVersion};
 use arrow_schema::SchemaRef;
 
 use crate::fail::{fail, Fail, Outcome, CORRUPT, INVALID, UNSUPPORTED};
 use crate::file::{Batches, File, Part, ReadOptions};
+use crate::ipc_stream;
 use crate::source::Source;
 use crate::types;
 
@@ -30,14 +31,11 @@ pub struct IpcFile {
 
 fn check_magic(source: &Source) -> Outcome<()> {
     let head = source.read(0, source.size().min(8) as usize)?;
-    if head.starts_with(&[0xff, 0xff, 0xff, 0xff]) {
-        return fail(UNSUPPORTED, "an Arrow IPC stream; only the file form (which ends in ARROW1) can be read in parts");
-    }
     if head.starts_with(b"FEA1") {
         return fail(UNSUPPORTED, "a Feather file of version 1; write it again as Arrow IPC (Feather version 2)");
     }
     if source.size() < 18 || !head.starts_with(b"ARROW1") {
-        return fail(CORRUPT, "not an Arrow IPC file: it does not begin with ARROW1");
+        return fail(CORRUPT, "neither a file nor a stream of Arrow IPC: it begins with neither ARROW1 nor a schema");
     }
     Ok(())
 }
@@ -78,11 +76,11 @@ fn range_of(block: &Block, source: &Source) -> Outcome<(u64, usize)> {
         }
     }
     let size = source.size();
-    fail(CORRUPT, format!("its footer names a block at {} outside of its {size} bytes", block.offset()))
+    fail(CORRUPT, format!("its block at {} lies outside of its {size} bytes", block.offset()))
 }
 
 /// The message in front of a block's body.
-fn message_of(block: &[u8]) -> Outcome<Message<'_>> {
+pub fn message_of(block: &[u8]) -> Outcome<Message<'_>> {
     let skip = if block.starts_with(&[0xff, 0xff, 0xff, 0xff]) { 8 } else { 4 };
     root_as_message(&block[skip..]).map_err(|e| Fail { status: CORRUPT, text: format!("the head of a block: {e}") })
 }
@@ -117,24 +115,42 @@ fn checked<'a>(buffer: &'a Buffer, block: &Block) -> Outcome<&'a Buffer> {
 
 impl IpcFile {
     pub fn open(source: Arc<Source>, options: &ReadOptions) -> Outcome<IpcFile> {
+        if ipc_stream::begins(&source)? {
+            return IpcFile::open_stream(source, options);
+        }
         check_magic(&source)?;
         let data = read_footer(&source)?;
         let corrupt = |what: String| Fail { status: CORRUPT, text: format!("its footer: {what}") };
         let footer = root_as_footer(&data).map_err(|e| corrupt(e.to_string()))?;
-        let fb_schema = footer.schema().ok_or_else(|| corrupt("no schema".into()))?;
-        if !fb_schema.endianness().equals_to_target_endianness() {
+        let schema = footer.schema().ok_or_else(|| corrupt("no schema".into()))?;
+        let dictionaries: Vec<Block> = footer.dictionaries().iter().flatten().copied().collect();
+        let batches = footer.recordBatches().map(|all| all.iter().copied().collect()).unwrap_or_default();
+        IpcFile::of_blocks(&source, options, schema, footer.version(), &dictionaries, batches)
+    }
+
+    fn open_stream(source: Arc<Source>, options: &ReadOptions) -> Outcome<IpcFile> {
+        let stream = ipc_stream::walk(&source)?;
+        let Some(schema) = message_of(&stream.head)?.header_as_schema() else {
+            return fail(CORRUPT, "an Arrow IPC stream without a schema");
+        };
+        IpcFile::of_blocks(&source, options, schema, stream.version, &stream.dictionaries, stream.batches)
+    }
+
+    fn of_blocks(
+        source: &Source, options: &ReadOptions, schema: arrow_ipc::Schema, version: MetadataVersion, dictionaries: &[Block], blocks: Vec<Block>,
+    ) -> Outcome<IpcFile> {
+        if !schema.endianness().equals_to_target_endianness() {
             return fail(UNSUPPORTED, "it is big-endian");
         }
-        let in_file = Arc::new(try_fb_to_schema(fb_schema).map_err(|e| Fail::from(e).before("its schema"))?);
+        let in_file = Arc::new(try_fb_to_schema(schema).map_err(|e| Fail::from(e).before("its schema"))?);
         types::refuse_unions(&in_file)?;
         let wanted = types::indices_of(&in_file, options.columns.as_deref())?;
         let schema = Arc::new(types::map_schema(&in_file, &types::plain).project(&wanted)?);
-        let mut decoder = FileDecoder::new(in_file, footer.version()).with_projection(wanted);
-        for block in footer.dictionaries().iter().flatten() {
-            let buffer = read_block(&source, block)?;
+        let mut decoder = FileDecoder::new(in_file, version).with_projection(wanted);
+        for block in dictionaries {
+            let buffer = read_block(source, block)?;
             decoder.read_dictionary(block, checked(&buffer, block)?).map_err(|e| Fail::from(e).before("a dictionary"))?;
         }
-        let blocks = footer.recordBatches().map(|all| all.iter().copied().collect()).unwrap_or_default();
         Ok(IpcFile { decoder: Arc::new(decoder), blocks, schema, batch_rows: options.batch_rows })
     }
 

@@ -9,11 +9,13 @@ use arrow_json::reader::{infer_json_schema, Decoder, ReaderBuilder};
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, SchemaRef};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::fail::{fail, Fail, Outcome, CORRUPT};
+use crate::fail::{fail, Fail, Outcome, CORRUPT, UNSUPPORTED};
 use crate::file::{Batches, File, Part, ReadOptions};
 use crate::source::Source;
 use crate::text::{self, Decode, Dialect, Head, TextRows};
 use crate::types;
+
+const HEAD_BATCH_ROWS: usize = 1024;
 
 pub struct JsonlFile {
     dialect: Arc<Jsonl>,
@@ -51,6 +53,15 @@ impl<'de> Deserialize<'de> for Keys {
     }
 }
 
+/// Documents of JSON one after the other, however they lie on lines; asked of a file whose first line is no object.
+fn is_json(head: &Head) -> bool {
+    let mut documents = serde_json::Deserializer::from_slice(head.text()).into_iter::<IgnoredAny>();
+    match documents.find(Result::is_err) {
+        Some(Err(e)) => e.is_eof() && !head.whole,
+        _ => true,
+    }
+}
+
 /// Each column's place by first appearance; also the check that every line of the head is an object.
 fn order_of_keys(head: &Head) -> Outcome<HashMap<String, usize>> {
     let mut order = HashMap::new();
@@ -60,7 +71,13 @@ fn order_of_keys(head: &Head) -> Outcome<HashMap<String, usize>> {
         }
         let keys: Keys = match serde_json::from_slice(line) {
             Ok(keys) => keys,
-            Err(e) => return fail(CORRUPT, format!("line {}: {}", head.line + i, text::reason(&e.to_string()))),
+            Err(e) => {
+                let what = format!("line {}: {}", head.line + i, text::reason(&e.to_string()));
+                return match order.is_empty() && is_json(head) {
+                    true => fail(UNSUPPORTED, format!("{what}: JSON, but not JSON lines, which are one object each; write it as those")),
+                    false => fail(CORRUPT, what),
+                };
+            }
         };
         for key in keys.0 {
             let next = order.len();
@@ -82,12 +99,32 @@ fn sorted_inside(data_type: DataType) -> DataType {
     }
 }
 
+/// What fails in a head whose lines are objects: values that no number or text can hold, or to find one type for each column.
+fn mixed(failed: Fail) -> Fail {
+    let why = text::reason(&failed.text);
+    match why.starts_with("Not valid JSON") || why.starts_with("Failed to read JSON record") {
+        true => Fail { status: CORRUPT, text: format!("in its head: {why}") },
+        false => Fail { status: UNSUPPORTED, text: format!("a column mixes kinds of values in its head: {why}") },
+    }
+}
+
+/// The inferred types are those that its head parses as; the crate takes a value for a list of one, but does not parse it so.
+fn check_head(dialect: &Jsonl, head: &Head) -> Outcome<()> {
+    let (mut decoder, _) = dialect.decoder(HEAD_BATCH_ROWS, 0)?;
+    let mut rest = head.text();
+    while !rest.is_empty() {
+        let n = decoder.decode(rest).map_err(|e| mixed(e.into()))?;
+        rest = &rest[n..];
+        if decoder.flush().map_err(|e| mixed(e.into()))?.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 fn infer(head: &Head) -> Outcome<SchemaRef> {
     let order = order_of_keys(head)?;
-    let (found, _) = infer_json_schema(head.text(), None).map_err(|e| {
-        let failed = Fail::from(e);
-        Fail { status: CORRUPT, text: format!("in its head: {}", text::reason(&failed.text)) }
-    })?;
+    let (found, _) = infer_json_schema(head.text(), None).map_err(|e| mixed(e.into()))?;
     let found = types::map_schema(&types::map_schema(&found, &types::null_as_text), &sorted_inside);
     let mut fields: Vec<Arc<Field>> = found.fields().iter().cloned().collect();
     fields.sort_by_key(|f| order.get(f.name()).copied().unwrap_or(usize::MAX));
@@ -106,7 +143,10 @@ impl JsonlFile {
         let parsed = Arc::new(types::map_schema(&schema, &types::as_text));
         types::refuse(&parsed, |t| matches!(t, DataType::Interval(_)), "cannot be read from JSON lines")?;
         let dialect = Jsonl { parsed, schema };
-        dialect.decoder(1, 0)?;
+        match options.schema {
+            Some(_) => drop(dialect.decoder(1, 0)?),
+            None => check_head(&dialect, &head)?,
+        }
         Ok(JsonlFile { dialect: Arc::new(dialect), data_start: head.start as u64, batch_rows: options.batch_rows })
     }
 }

@@ -5,6 +5,7 @@ mod fail;
 mod file;
 mod footer;
 mod ipc_file;
+mod ipc_stream;
 mod jsonl_file;
 mod parquet_file;
 mod source;

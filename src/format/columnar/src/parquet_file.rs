@@ -104,6 +104,7 @@ impl ParquetFile {
         }
         for chunk in self.chunks(group) {
             let (start, len) = range_of(chunk, index, size)?;
+            check_count(chunk, index, part.rows)?;
             part.offset = part.offset.min(start);
             part.size_bytes += len;
             part.memory_bytes = part.memory_bytes.saturating_add(decoded_bytes(chunk));
@@ -120,6 +121,15 @@ fn range_of(chunk: &ColumnChunkMetaData, group: usize, size: u64) -> Outcome<(u6
         return fail(CORRUPT, format!("column {column} of row group {group} lies outside of its {size} bytes: truncated or damaged"));
     }
     Ok((start, len))
+}
+
+/// Where nothing repeats there is a value, or a null, for each row.
+fn check_count(chunk: &ColumnChunkMetaData, group: usize, rows: i64) -> Outcome<()> {
+    if chunk.column_descr().max_rep_level() == 0 && chunk.num_values() != rows {
+        let (column, values) = (chunk.column_path().string(), chunk.num_values());
+        return fail(CORRUPT, format!("column {column} of row group {group} has {values} values for {rows} rows"));
+    }
+    Ok(())
 }
 
 fn decoded_bytes(chunk: &ColumnChunkMetaData) -> u64 {

@@ -30,6 +30,8 @@ pub struct Lines {
     delimiter: Option<u8>,
     state: State,
     before: u8,
+    /// A closing quote has been followed by something else than the end of its field.
+    stray: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -42,12 +44,20 @@ enum State {
 impl Lines {
     /// At the start of a record.
     pub fn new(delimiter: Option<u8>) -> Lines {
-        Lines { delimiter, state: State::Open, before: b'\n' }
+        Lines { delimiter, state: State::Open, before: b'\n', stray: false }
     }
 
     /// Whether a quoted field is open behind what was fed.
     fn quoted(&self) -> bool {
         self.state == State::Quoted
+    }
+
+    /// Why what was fed, as the end of the text, is no CSV.
+    pub fn bad(&self) -> Option<&'static str> {
+        match self.stray {
+            true => Some("text stands behind the closing quote of a field; a quote inside of one is written twice"),
+            false => self.quoted().then_some("a quoted field is not closed up to the end of the file"),
+        }
     }
 
     /// The place behind the next line end in `data`; None when all of it was taken without one.
@@ -63,7 +73,10 @@ impl Lines {
                     None => return None,
                 },
                 State::QuoteSeen if data[at] == b'"' => (self.state, at) = (State::Quoted, at + 1),
-                State::QuoteSeen => (self.state, self.before) = (State::Open, b'"'),
+                State::QuoteSeen => {
+                    self.stray |= ![delimiter, b'\n', b'\r'].contains(&data[at]);
+                    (self.state, self.before) = (State::Open, b'"');
+                }
                 State::Open => {
                     let Some(i) = memchr2(b'"', b'\n', &data[at..]) else {
                         self.before = data[data.len() - 1];
@@ -134,6 +147,8 @@ pub struct Head {
     pub line: usize,
     /// Behind the last whole line.
     end: usize,
+    /// It is all of the file.
+    pub whole: bool,
 }
 
 impl Head {
@@ -154,7 +169,7 @@ impl Head {
             }
             if whole || found >= 2 {
                 let line = 1 + memchr_iter(b'\n', &data[..start]).count();
-                return Ok(Head { data, start, line, end });
+                return Ok(Head { data, start, line, end, whole });
             }
             if len >= MAX_HEAD_BYTES {
                 return fail(CORRUPT, format!("there are no two lines in its first {len} bytes"));
@@ -285,17 +300,22 @@ impl TextRows {
         self.source.read_more(self.read, len, &mut self.chunk)?;
         let deep = if self.dialect.quoting().is_none() { self.nesting.too_deep(&self.chunk) } else { None };
         self.chunk.truncate(deep.unwrap_or(len));
-        let mut done = 0;
+        let (mut done, from) = (0, self.read);
         while let Some(n) = self.lines.next(&self.chunk[done..]) {
+            if self.lines.stray {
+                break;
+            }
             done += n;
-            self.line_at = self.read + done as u64;
+            self.line_at = from + done as u64;
+        }
+        if self.lines.stray {
+            self.chunk.truncate(self.line_at.saturating_sub(from) as usize);
         }
         self.read += self.chunk.len() as u64;
         if deep.is_some() {
             self.bad = Some((self.line_at, "its values are nested more than 128 deep"));
-        }
-        if len == 0 && self.lines.quoted() {
-            self.bad = Some((self.line_at, "a quoted field is not closed up to the end of the file"));
+        } else if len == 0 || self.lines.stray {
+            self.bad = self.lines.bad().map(|why| (self.line_at, why));
         }
         if self.chunk.is_empty() && self.bad.is_some() { self.advance() } else { Ok(()) }
     }
