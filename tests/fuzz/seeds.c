@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fuzz_seeds FOLDER: first inputs of the fuzz targets, made here from the same small tables as the tests': FOLDER/TARGET/NUMBER. */
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
