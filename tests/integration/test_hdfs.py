@@ -58,6 +58,7 @@ def same(batch):
 def run(at, name, killer, tmp_path, **more):
     LocalTask(at.uri("in"), preprocess=ghee.Stage(same, workers=2, batch_size=500), output=ghee.Output(at.uri(name), **more)).run(progress=killer)
     assert killer.struck
+    at.up()  # for the look at what came out, which is not as patient
     at.get(name, tmp_path)
     assert np.array_equal(read_ids(tmp_path), np.arange(ROWS))
     assert not [n for n in at.left(name) if n.startswith(f".{name}.")]
