@@ -18,6 +18,8 @@ struct ghee_output_log {
 
 static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err, "writing to a topic"); }
 
+static ghee_status ignore(void *user, const ghee_log_mark *mark, ghee_error *err) { return (void)user, (void)mark, (void)err, GHEE_OK; }
+
 ghee_status ghee_output_log_open(const ghee_job_spec *spec, const char *run, uint32_t sink, ghee_output_log **out, ghee_error *err) {
   ghee_output_log *output = ghee_alloc_zero(1, sizeof *output);
   if (!output) return no_memory(err);
@@ -25,6 +27,8 @@ ghee_status ghee_output_log_open(const ghee_job_spec *spec, const char *run, uin
   output->run = ghee_strdup(run);
   ghee_status status = output->id && output->run ? ghee_record_log_open(spec->output_uri, &spec->output_options, &output->log, err) : no_memory(err);
   if (status == GHEE_OK) status = output->log->ops->open_writer(output->log, output->id, &output->writer, err);
+  /* Offsets in a transaction are refused while the broker still loads the group; asking for them waits until it has. */
+  if (status == GHEE_OK) status = output->log->ops->get_marks(output->log, output->id, ignore, NULL, err);
   if (status != GHEE_OK) {
     ghee_output_log_close(output);
     return status;

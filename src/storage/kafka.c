@@ -281,7 +281,9 @@ static rd_kafka_resp_err_t put_marks(void *user, int timeout_ms) {
 
 static rd_kafka_resp_err_t ask_marks(void *user, int timeout_ms) {
   group_call *of = user;
-  return rd_kafka_committed(of->client->rk, of->list, timeout_ms);
+  rd_kafka_resp_err_t code = rd_kafka_committed(of->client->rk, of->list, timeout_ms);
+  for (int i = 0; i < of->list->cnt && !code; i++) code = of->list->elems[i].err;
+  return code;
 }
 
 ghee_status ghee_kafka_set_marks(ghee_record_log *base, const char *group, const ghee_log_mark *marks, size_t n, ghee_error *err) {
