@@ -41,6 +41,10 @@ static const meaning meanings[] = {
     {"RecoveryInProgressException", GHEE_BUSY, false, ""},
     {"SafeModeException", GHEE_BUSY, true, "; the NameNode is in safe mode: wait, or look at its page"},
     {"RetriableException", GHEE_IO, true, ""},
+    {"ConnectException", GHEE_IO, true, ""}, /* of a DataNode that has lost its NameNode */
+    {"EOFException", GHEE_IO, true, ""},
+    {"SocketException", GHEE_IO, true, ""},
+    {"SocketTimeoutException", GHEE_IO, true, ""},
     {"StandbyException", GHEE_IO, true, "; no NameNode of the URI is active"}};
 
 /* Exception and first line of the message; both "" where the body is something else. */
@@ -58,7 +62,7 @@ static meaning meaning_of(const ghee_http_response *response, const char *except
     if (strcmp(meanings[i].exception, exception) == 0) return meanings[i];
   if (strstr(said, "safe mode")) return (meaning){.status = GHEE_BUSY, .passing = true, .more = "; the NameNode is in safe mode: wait, or look at its page"};
   if (strstr(said, "could only be written to 0 of")) return (meaning){.status = GHEE_NO_SPACE, .more = "; the DataNodes are full or gone"};
-  if (response->status == 401 || response->status == 403) return (meaning){.status = GHEE_DENIED, .more = ""};
+  if (response->status == 401 || (response->status == 403 && !length)) return (meaning){.status = GHEE_DENIED, .more = ""};
   if (!length) return (meaning){.status = GHEE_IO, .more = "; is that the HTTP port of a NameNode (9870, not 8020)?"};
   return (meaning){.status = GHEE_IO, .more = ""};
 }
