@@ -154,6 +154,12 @@ def test_missing_input(tmp_path):
     nothing_left(tmp_path, [])
 
 
+def test_orc_is_named(tmp_path):
+    (tmp_path / "a.orc").write_bytes(b"ORC")
+    with pytest.raises(ghee.UnsupportedError, match="a.orc is ORC"):
+        LocalTask(tmp_path / "a.orc", preprocess=double, output=tmp_path / "out").run()
+
+
 def test_empty_folder(tmp_path):
     (tmp_path / "in").mkdir()
     with pytest.raises(ghee.NotFoundError, match="in"):
