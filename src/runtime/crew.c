@@ -423,15 +423,23 @@ static bool limit_reached(ghee_coordinator *of, const ghee_attempt *attempt) {
   return of->limit_rows_leased >= (uint64_t)of->facts.limit_rows;
 }
 
-/* One lease to each that wants, round and round, so that neighbours go to different workers. */
+static bool all_are_here(const ghee_coordinator *of) {
+  for (uint32_t i = 0; i < of->crews[0].of->workers; i++)
+    if (of->crews[0].members[i].wanted && !of->crews[0].members[i].peer) return false;
+  return true;
+}
+
+/* One lease to each that wants, round and round, so that neighbours go to different workers. The last that one wants is its spare: while
+ * others are being started it stays for them, or the first to come would have the chunks of all, and in planned order make them wait. */
 static void lease(ghee_coordinator *of) {
+  bool spares = all_are_here(of);
   for (bool more = true; more;) {
     more = false;
     for (uint32_t i = 0; i < of->crews[0].of->workers; i++) {
       ghee_crew_member *member = &of->crews[0].members[i];
       ghee_attempt attempt;
       uint64_t before = of->chunks.leased;
-      if (!member->peer || member->want == 0) continue;
+      if (!member->peer || member->want == 0 || (member->want == 1 && !spares)) continue;
       if (!ghee_chunks_lease(&of->chunks, i, &attempt)) return;
       if (of->chunks.leased > before && limit_reached(of, &attempt)) of->chunks.closed = true;
       ghee_say_message message = {.what = GHEE_SAY_LEASE, .lease = {.attempt = attempt, .from_seq = of->spec->train ? ghee_ranks_from_seq(of, &attempt) : 0}};
