@@ -72,6 +72,16 @@ typedef struct ghee_job_hooks {
   void *user;
 } ghee_job_hooks;
 
+/** Makes the calling process the workers of the Python stages, for a debugger: one worker a stage, without limits of time and memory. */
+typedef struct ghee_job_host {
+  /** The folder is ready: worker 0 of each of `stages` (NULL-terminated) is to run (ghee/worker.h), on threads of the host's. Returns at
+   *  once; what the workers say reaches the coordinator as soon as it is there. */
+  void (*start)(void *user, const char *folder, const char *const *stages);
+  /** The job is over, or never began: returns when none of them runs any more (ghee_worker_end). */
+  void (*stop)(void *user);
+  void *user;
+} ghee_job_host;
+
 typedef struct ghee_job_options {
   ghee_job_source source;
   const char *name;              /* overrides the description's; NULL: as described, or made up and forgotten at the end */
@@ -79,6 +89,7 @@ typedef struct ghee_job_options {
   size_t n_code;
   const char *const *python;     /* command of a Python that has ghee, NULL-terminated; NULL: $GHEE_PYTHON or python3 */
   int64_t limit_rows;            /* stop reading after about so many rows; 0: all */
+  const ghee_job_host *host;     /* NULL: each worker is a process */
   ghee_job_hooks hooks;
 } ghee_job_options;
 
@@ -108,8 +119,8 @@ GHEE_API ghee_status ghee_job_status(const char *name, bool json, char **out, gh
 /** A report in words. columns 0: one line, for logs. Otherwise lines of at most so many characters: how far it is (what matters least is
  *  left out where there is no room), then each stage, and who is slow. `out` gives: ghee_text_free. */
 GHEE_API ghee_status ghee_job_progress_text(const ghee_job_progress *progress, unsigned columns, char **out, ghee_error *err);
-/** A result as one line of JSON. `out` gives: ghee_text_free. */
-GHEE_API ghee_status ghee_job_result_json(const ghee_job_result *result, char **out, ghee_error *err);
+/** A result in one or two lines of words, or as one of JSON. `out` gives: ghee_text_free. */
+GHEE_API ghee_status ghee_job_result_text(const ghee_job_result *result, bool json, char **out, ghee_error *err);
 /** The last `lines` lines of each worker's output, with "stage-index: " in front; `stage` NULL: all. out gives. */
 GHEE_API ghee_status ghee_job_logs(const char *name, const char *stage, size_t lines, char **out, ghee_error *err);
 /** Re-reads an output against its manifest. `out` gives a summary: ghee_text_free. GHEE_CORRUPT names what differs. */

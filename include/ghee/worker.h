@@ -65,6 +65,8 @@ GHEE_API ghee_status ghee_worker_report(ghee_worker *worker, const ghee_error *f
 
 /** Works until the job is over. `ops` and `user` are borrowed.  Blocks: yes (release the GIL around it). */
 GHEE_API ghee_status ghee_worker_run(ghee_worker *worker, const ghee_worker_ops *ops, void *user, ghee_error *err);
+/** Ends ghee_worker_run from outside, also before it has begun: for a host that is more than this worker.  Thread: any.  Blocks: no. */
+GHEE_API void ghee_worker_end(ghee_worker *worker);
 /** Leaves the process at once, without the destructors of libraries; flushes nothing of the host. */
 GHEE_API void ghee_worker_exit(ghee_worker *worker, ghee_status status);
 

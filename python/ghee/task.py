@@ -252,9 +252,12 @@ class LocalTask(_Task):
     >>> task.run()
     """
 
-    def run(self, progress: Progress = None, limit: Optional[int] = None) -> Result:
+    def run(self, progress: Progress = None, limit: Optional[int] = None, inline: bool = False) -> Result:
         """Runs to the end. progress: True, False, None for "if somebody watches", or a function that gets each report (a dict, about five
         times a second). limit: stop reading after about so many rows.
+
+        inline: for a debugger, the functions are called in this process, on this thread, one call at a time; each stage has one worker, and
+        neither `timeout`, `memory` nor `env`. What a function raises is the cause of the error. Native functions run as ever.
 
         Raises what went wrong as a `ghee.GheeError`; on Ctrl-C stops all workers and raises KeyboardInterrupt. A named job that
         failed or was stopped goes on with `resume()`."""
@@ -262,9 +265,14 @@ class LocalTask(_Task):
         from ghee._core import job
 
         text, code = self._text()
-        with display.of(progress) as watch:
-            done = job.run_text(text, self.name, os.getcwd(), code, [sys.executable], limit or 0, watch.progress, watch.line)
-        return _result(done)
+        with display.of(False if inline and progress is None else progress) as watch:
+            args = text, self.name, os.getcwd(), code, [sys.executable], limit or 0, watch.progress, watch.line
+            if not inline:
+                return _result(job.run_text(*args))
+            from ghee.inline import Host
+
+            functions = {kind: (stage.function, dict(stage.args or {})) for kind, stage in self.stages.items() if callable(stage.function)}
+            return _result(Host(functions).run(*args))
 
     def resume(self, progress: Progress = None) -> Result:
         """Goes on with the unfinished job of this name. Errors: NotFoundError, BusyError (it runs), ChangedError (its input is not what it was)."""

@@ -23,6 +23,7 @@ typedef struct ghee_launch_stage {
   const char *const *argv;   /* the worker program; the launcher appends "--worker=INDEX" or "--fork-server" */
   const char *const *env;
   bool fork;                 /* through a fork server */
+  bool hosted;               /* its workers are threads of the client: they are taken as started, and never killed */
   const char *log_folder;    /* STAGE-INDEX.log in it */
 } ghee_launch_stage;
 

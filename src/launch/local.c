@@ -29,7 +29,7 @@ typedef struct worker {
 typedef struct stage {
   char *name, **argv, **env, *log_folder;
   uint32_t n;
-  bool fork;
+  bool fork, hosted;
   worker *workers;
   ghee_process_id server;      /* pid 0: none */
   int server_fd;
@@ -158,6 +158,7 @@ static ghee_status ask(local *of, stage *at, uint32_t index, ghee_error *err) {
 static ghee_status local_start(ghee_launcher *launcher, uint32_t stage_index, uint32_t index, ghee_error *err) {
   local *of = local_of(launcher);
   stage *at = &of->stages[stage_index];
+  if (at->hosted) return emit(of, &(ghee_launch_event){.what = GHEE_LAUNCH_STARTED, .stage = stage_index, .worker = index}, err);
   if (!at->fork) return spawn_worker(of, stage_index, index, err);
   at->workers[index].asked = true;
   if (at->peer) return ask(of, at, index, err);
@@ -373,7 +374,7 @@ static char **copy_texts(const char *const *texts) {
 }
 
 static bool copy_stage(const ghee_launch_stage *from, stage *to) {
-  *to = (stage){.fork = from->fork, .server_fd = -1};
+  *to = (stage){.fork = from->fork, .hosted = from->hosted, .server_fd = -1};
   to->name = ghee_strdup(from->name);
   to->log_folder = ghee_strdup(from->log_folder);
   to->argv = copy_texts(from->argv);

@@ -64,8 +64,8 @@ static const char *const *child_argv(const char *last) {
   return argv;
 }
 
-static ghee_launcher *open_it(bool fork) {
-  ghee_launch_stage stage = {.name = "stage", .workers = 2, .argv = child_argv(NULL), .fork = fork, .log_folder = root};
+static ghee_launcher *open_it(bool fork, bool hosted) {
+  ghee_launch_stage stage = {.name = "stage", .workers = 2, .argv = child_argv(NULL), .fork = fork, .hosted = hosted, .log_folder = root};
   ghee_launcher *launcher;
   ghee_error err;
   if (ghee_launcher_local.open(root, secret, &stage, 1, &launcher, &err) != GHEE_OK) fail_msg("%s", err.message);
@@ -124,7 +124,7 @@ static void only_the_living_are_awaited(void **state) {
   server = start("--fork-server");
   list(&server, -1);
   list(&dead[2], -1);
-  ghee_launcher *launcher = open_it(true);
+  ghee_launcher *launcher = open_it(true, false);
   assert_true(ghee_launcher_local.recovering(launcher));
   ghee_launch_event event;
   assert_false(next(launcher, &event));
@@ -148,7 +148,7 @@ static void the_last_of_the_list_counts(void **state) {
   ghee_process_id first = start("--worker=0"), second = start("--worker=0");
   list(&first, 0);
   list(&second, 0);
-  ghee_launcher *launcher = open_it(false);
+  ghee_launcher *launcher = open_it(false, false);
   ghee_launch_event event;
   assert_true(next(launcher, &event) && next(launcher, &event));
   assert_memory_equal(&event.id, &second, sizeof second);
@@ -190,7 +190,7 @@ static void a_list_that_cannot_be_written_is_an_error(void **state) {
   (void)state;
   char path[96];
   snprintf(path, sizeof path, "%s/processes", root);
-  ghee_launcher *launcher = open_it(false);
+  ghee_launcher *launcher = open_it(false, false);
   assert_int_equal(mkdir(path, 0700), 0);
   ghee_error err;
   assert_int_equal(ghee_launcher_local.start(launcher, 0, 0, &err), GHEE_IO);
@@ -198,6 +198,19 @@ static void a_list_that_cannot_be_written_is_an_error(void **state) {
   ghee_launcher_local.close(launcher);
   assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* and the process is gone */
   rmdir(path);
+}
+
+static void a_hosted_worker_is_taken_as_started(void **state) {
+  (void)state;
+  ghee_launcher *launcher = open_it(false, true);
+  ghee_launch_event event;
+  assert_int_equal(launcher->ops->start(launcher, 0, 1, NULL), GHEE_OK);
+  assert_int_equal(launcher->ops->next(launcher, &event, NULL), GHEE_OK);
+  assert_int_equal(event.what, GHEE_LAUNCH_STARTED);
+  assert_int_equal(event.worker, 1);
+  assert_int_equal(launcher->ops->kill(launcher, 0, 1, SIGKILL, NULL), GHEE_OK); /* we live */
+  assert_int_equal(launcher->ops->next(launcher, &event, NULL), GHEE_AGAIN);
+  launcher->ops->close(launcher);
 }
 
 static void a_foreign_list_is_left_alone(void **state) {
@@ -209,7 +222,7 @@ static void a_foreign_list_is_left_alone(void **state) {
   FILE *file = fopen(path, "ae");
   fprintf(file, "%lld %llu 9 0\nnonsense\n", (long long)self.pid, (unsigned long long)self.born);
   fclose(file);
-  ghee_launcher *launcher = open_it(false);
+  ghee_launcher *launcher = open_it(false, false);
   ghee_launch_event event;
   assert_false(next(launcher, &event));
   ghee_launcher_local.close(launcher); /* and we live */
@@ -239,6 +252,7 @@ int main(int argc, char **argv) {
                                      cmocka_unit_test_setup_teardown(who_is_not_listed_does_not_begin, setup, teardown),
                                      cmocka_unit_test_setup_teardown(a_list_that_cannot_be_written_is_an_error, setup, teardown),
                                      cmocka_unit_test_setup_teardown(a_foreign_list_is_left_alone, setup, teardown),
+                                     cmocka_unit_test_setup_teardown(a_hosted_worker_is_taken_as_started, setup, teardown),
                                      cmocka_unit_test_setup_teardown(nothing_is_left_without_memory, setup, teardown)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

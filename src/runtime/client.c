@@ -87,6 +87,7 @@ typedef struct drive {
   ghee_error *err;
   double best;                     /* fraction that was reached before */
   uint32_t fruitless;              /* deaths of coordinators in a row without progress */
+  bool hosted;                     /* a new coordinator could not have the workers restarted: the first death ends the job */
 } drive;
 
 static ghee_status start(drive *of, ghee_error *err) {
@@ -209,6 +210,7 @@ static ghee_status drive_on(drive *of, ghee_error *err) {
     if (!clean && (of->finished || wish == 2)) sweep_up(of);
     if (of->finished) break;
     if (wish == 2 || of->told) return ghee_error_set(err, GHEE_CANCELED, "interrupted");
+    if (of->hosted) return ghee_error_set(err, GHEE_CRASHED, "the coordinator died; see %s/logs/coordinator.log", of->folder);
     of->fruitless = of->last.fraction > of->best ? 0 : of->fruitless + 1;
     if (of->last.fraction > of->best) of->best = of->last.fraction;
     if (of->fruitless >= FRUITLESS_STARTS)
@@ -217,8 +219,8 @@ static ghee_status drive_on(drive *of, ghee_error *err) {
   return of->status;
 }
 
-ghee_status ghee_client_drive(const char *folder, uint64_t started_ns, const ghee_job_hooks *hooks, ghee_job_progress *last, ghee_error *err) {
-  drive of = {.folder = folder, .started_ns = started_ns, .hooks = hooks, .err = err, .progress_fd = -1};
+ghee_status ghee_client_drive(const char *folder, bool hosted, uint64_t started_ns, const ghee_job_hooks *hooks, ghee_job_progress *last, ghee_error *err) {
+  drive of = {.hosted = hosted, .folder = folder, .started_ns = started_ns, .hooks = hooks, .err = err, .progress_fd = -1};
   char *path = ghee_job_folder_file(folder, "progress");
   if (!path) return ghee_error_no_memory(err, "running a job");
   of.progress_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -254,8 +256,7 @@ static char *made_up_name(void) {
   return ghee_asprintf("job-%s-%08x", day, random);
 }
 
-static ghee_status write_facts(const char *folder, char **python, const char *module_folder, int64_t limit, ghee_error *err) {
-  ghee_launch_facts facts = {.python = python, .module_folder = (char *)module_folder, .limit_rows = limit};
+static ghee_status write_facts(const char *folder, ghee_launch_facts facts, ghee_error *err) {
   GHEE_TRY(ghee_process_self(&facts.client, err));
   return ghee_launch_facts_write(folder, &facts, err);
 }
@@ -287,6 +288,22 @@ static char *module_folder_of(const ghee_job_source *source) {
   return copy;
 }
 
+/* A debugger's user stops in the middle of a call, and wants to see one after another. */
+static void fit_to_host(ghee_job_spec *spec) {
+  for (uint32_t i = 0; i < spec->n_stages; i++) {
+    spec->stages[i].workers = 1;
+    spec->stages[i].timeout_ms = 0;
+    spec->stages[i].memory_bytes = 0;
+  }
+}
+
+static void start_hosted(const ghee_job_host *host, const ghee_job_spec *spec, const char *folder) {
+  const char *stages[GHEE_MAX_STAGES + 1] = {NULL};
+  for (uint32_t i = 0, n = 0; i < spec->n_stages; i++)
+    if (!spec->stages[i].native) stages[n++] = spec->stages[i].name;
+  host->start(host->user, folder, stages);
+}
+
 /* Everything of a new job but its run. job.json is written last: with it the folder is a job. */
 static ghee_status fill_folder(const char *folder, const ghee_job_spec *spec, const ghee_job_options *options, const char *name, ghee_error *err) {
   ghee_stream_key key;
@@ -297,7 +314,8 @@ static ghee_status fill_folder(const char *folder, const ghee_job_spec *spec, co
     GHEE_TRY(ghee_job_folder_write_code(folder, options->code[i].name, options->code[i].data, options->code[i].size_bytes, &key, err));
   char *modules = module_folder_of(&options->source), *path = ghee_job_folder_file(folder, "plan");
   ghee_plan *plan = NULL;
-  ghee_status status = modules && path ? write_facts(folder, python_of(options), modules, options->limit_rows, err) : ghee_error_no_memory(err, "writing the job's folder");
+  ghee_launch_facts facts = {.python = python_of(options), .module_folder = modules, .limit_rows = options->limit_rows, .hosted = options->host};
+  ghee_status status = modules && path ? write_facts(folder, facts, err) : ghee_error_no_memory(err, "writing the job's folder");
   if (status == GHEE_OK) status = ghee_plan_make(spec, options->limit_rows, &plan, err);
   if (status == GHEE_OK) status = ghee_plan_save(plan, path, err);
   if (status == GHEE_OK) status = write_spec(folder, spec, err);
@@ -392,7 +410,9 @@ static ghee_status run_named(const ghee_job_options *options, const ghee_job_spe
   bool ours = folder.lock_fd >= 0 && status == GHEE_OK, planned = false;
   if (status == GHEE_OK) status = fill_folder(folder.path, spec, options, name, err);
   planned = status == GHEE_OK;
-  if (status == GHEE_OK) status = ghee_client_drive(folder.path, started_ns, &options->hooks, &last, err);
+  if (status == GHEE_OK && options->host) start_hosted(options->host, spec, folder.path);
+  if (status == GHEE_OK) status = ghee_client_drive(folder.path, options->host, started_ns, &options->hooks, &last, err);
+  if (planned && options->host) options->host->stop(options->host->user);
   if (status == GHEE_OK) status = finish(name, folder.path, spec, keep, &last, out, err);
   /* A job that never began leaves nothing; one without a name leaves nothing either. */
   if (ours && (!keep || !planned)) {
@@ -407,6 +427,7 @@ ghee_status ghee_job_run(const ghee_job_options *options, ghee_job_result *out, 
   uint64_t started_ns = ghee_clock_ns();
   ghee_job_spec *spec;
   GHEE_TRY(ghee_client_spec(&options->source, &spec, err));
+  if (options->host) fit_to_host(spec);
   const char *given = options->name && *options->name ? options->name : *spec->name ? spec->name : NULL;
   char *name = given ? ghee_strdup(given) : made_up_name();
   ghee_job_result result = {0};
@@ -430,7 +451,7 @@ static ghee_status take_over(const char *folder, ghee_error *err) {
   ghee_status status = path ? ghee_plan_load(path, &plan, err) : ghee_error_no_memory(err, "resuming a job");
   if (status == GHEE_OK) status = ghee_job_folder_read_spec(folder, &spec, err);
   if (status == GHEE_OK) status = ghee_plan_check_input(plan, spec, err);
-  if (status == GHEE_OK) status = write_facts(folder, facts.python, facts.module_folder, facts.limit_rows, err);
+  if (status == GHEE_OK) status = write_facts(folder, (ghee_launch_facts){.python = facts.python, .module_folder = facts.module_folder, .limit_rows = facts.limit_rows}, err);
   ghee_job_spec_free(spec);
   ghee_plan_free(plan);
   ghee_free(path);
@@ -474,7 +495,7 @@ ghee_status ghee_job_resume(const char *name, const ghee_job_hooks *hooks, ghee_
   }
   if (status == GHEE_OK) status = take_over(folder.path, err);
   if (status == GHEE_OK) status = reopen(folder.path, err);
-  if (status == GHEE_OK) status = ghee_client_drive(folder.path, started_ns, hooks ? hooks : &no_hooks, &last, err);
+  if (status == GHEE_OK) status = ghee_client_drive(folder.path, false, started_ns, hooks ? hooks : &no_hooks, &last, err);
   if (status == GHEE_OK) status = finish(name, folder.path, spec, true, &last, &result, err);
   if (status == GHEE_OK) *out = result;
   else ghee_job_result_fini(&result);

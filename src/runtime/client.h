@@ -10,8 +10,9 @@
 ghee_status ghee_client_spec(const ghee_job_source *source, ghee_job_spec **out, ghee_error *err);
 /** Folder of ghee-coordinator and ghee-worker: $GHEE_PROGRAMS, else beside this library, else ../bin of it. New string. */
 ghee_status ghee_client_programs(char **out, ghee_error *err);
-/** Runs the coordinator over a prepared folder until the job has an outcome. The lock is held by the caller. */
-ghee_status ghee_client_drive(const char *folder, uint64_t started_ns, const ghee_job_hooks *hooks, ghee_job_progress *last, ghee_error *err);
+/** Runs the coordinator over a prepared folder until the job has an outcome. The lock is held by the caller. `hosted`: the caller is
+ *  the workers of the Python stages. */
+ghee_status ghee_client_drive(const char *folder, bool hosted, uint64_t started_ns, const ghee_job_hooks *hooks, ghee_job_progress *last, ghee_error *err);
 /** The last report of a job, which its client keeps in its folder. False: none yet. */
 bool ghee_client_read_progress(const char *folder, ghee_job_progress *out);
 /** Removes what a job staged beside its outputs. */

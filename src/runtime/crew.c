@@ -79,7 +79,7 @@ ghee_status ghee_crew_open(ghee_coordinator *of, ghee_error *err) {
     for (uint32_t i = 0; ok && i < stage->workers; i++) of->crews[s].members[i].wanted = true;
     /* Ranks hold CUDA contexts and threads of their own: each is a process of its own. */
     stages[s] = (ghee_launch_stage){.name = stage->name, .workers = stage->workers, .argv = argv[s].items, .env = env[s].items, .log_folder = logs,
-                                    .fork = stage->workers > 1 && stage->role != GHEE_ROLE_TRAIN};
+                                    .fork = stage->workers > 1 && stage->role != GHEE_ROLE_TRAIN, .hosted = of->facts.hosted && !stage->native};
   }
   ghee_status status = ok ? ghee_launcher_local.open(of->folder, of->key.secret_key, stages, n, &of->launcher, err) : ghee_error_no_memory(err, "opening the job");
   for (uint32_t s = 0; s < n; s++) {

@@ -212,6 +212,7 @@ ghee_status ghee_launch_facts_write(const char *path, const ghee_launch_facts *f
   ghee_json_end_list(&json);
   ghee_json_text(&json, "module_folder", facts->module_folder);
   ghee_json_int(&json, "limit_rows", facts->limit_rows);
+  ghee_json_int(&json, "hosted", facts->hosted);
   ghee_json_end_map(&json);
   ghee_status status = ghee_buffer_check(&text, "writing the job's folder", err);
   if (status == GHEE_OK) status = write_small(path, "launch.json", text.data, text.size, err);
@@ -220,16 +221,18 @@ ghee_status ghee_launch_facts_write(const char *path, const ghee_launch_facts *f
 }
 
 static ghee_status copy_facts(const ghee_node *root, ghee_launch_facts *out, ghee_error *err) {
-  int64_t pid = 0, born = 0, limit = 0;
+  int64_t pid = 0, born = 0, limit = 0, hosted = 0;
   const char *folder = "", **python = NULL;
   size_t n = 0;
   GHEE_TRY(ghee_node_read_int(root, "client_pid", 0, INT64_MAX, &pid, err));
   GHEE_TRY(ghee_node_read_int(root, "client_born", INT64_MIN, INT64_MAX, &born, err));
   GHEE_TRY(ghee_node_read_int(root, "limit_rows", 0, INT64_MAX, &limit, err));
+  GHEE_TRY(ghee_node_read_int(root, "hosted", 0, 1, &hosted, err));
   GHEE_TRY(ghee_node_read_text(root, "module_folder", &folder, err));
   GHEE_TRY(ghee_node_read_texts(root, "python", &python, &n, err));
   out->client = (ghee_process_id){.pid = pid, .born = (uint64_t)born};
   out->limit_rows = limit;
+  out->hosted = hosted != 0;
   out->module_folder = ghee_strdup(folder);
   out->python = ghee_alloc_zero(n + 1, sizeof *out->python);
   bool ok = out->module_folder && out->python;

@@ -54,6 +54,7 @@ typedef struct ghee_launch_facts {
   char **python;            /* NULL-terminated command */
   char *module_folder;      /* of the description */
   int64_t limit_rows;
+  bool hosted;              /* the client is the workers of the Python stages */
 } ghee_launch_facts;
 ghee_status ghee_launch_facts_write(const char *path, const ghee_launch_facts *facts, ghee_error *err);
 ghee_status ghee_launch_facts_read(const char *path, ghee_launch_facts *out, ghee_error *err);

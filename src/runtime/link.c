@@ -30,7 +30,7 @@ struct ghee_link {
   struct {
     pthread_mutex_t mutex;
     ghee_control_client *control; /* NULL: not connected */
-    bool stopping;
+    bool stopping, end;
   } locked;
   ghee_say_metrics said;          /* last metrics */
 };
@@ -137,6 +137,7 @@ static void check_limits(ghee_link *link) {
     fail_and_leave(link, &failure);
   }
   struct stat st;
+  if (worker->facts.hosted) return; /* its output is not a log of ours */
   if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > LOG_BYTES && ftruncate(STDOUT_FILENO, 0) == 0)
     dprintf(STDOUT_FILENO, "(what was printed before is cut: over %d MiB)\n", LOG_BYTES >> 20);
 }
@@ -162,9 +163,21 @@ static bool receive_all(ghee_link *link) {
 
 static bool stopping(ghee_link *link) {
   pthread_mutex_lock(&link->locked.mutex);
-  bool stop = link->locked.stopping;
+  bool stop = link->locked.stopping, end = link->locked.end;
+  link->locked.end = false;
   pthread_mutex_unlock(&link->locked.mutex);
+  if (end) ghee_worker_stop(link->worker);
   return stop;
+}
+
+static void wake(ghee_link *link) {
+  uint64_t one = 1;
+  if (write(link->wake_fd, &one, sizeof one) < 0) abort(); /* an eventfd that we own takes a 1 */
+}
+
+static void be_awake(ghee_link *link) {
+  uint64_t wakes;
+  (void)!read(link->wake_fd, &wakes, sizeof wakes); /* does not block */
 }
 
 static void *run(void *user) {
@@ -179,6 +192,7 @@ static void *run(void *user) {
     int wait_ms = !connected ? RETRY_MS : now >= tick ? 0 : (int)(tick - now);
     if (poll(fds, 3, wait_ms) < 0 && errno != EINTR) break;
     leave_if_client_died(link);
+    be_awake(link);
     if (connected && fds[2].revents && !receive_all(link)) {
       disconnect(link);
       connected = false;
@@ -212,29 +226,35 @@ ghee_status ghee_link_start(ghee_worker *worker, const char *address, ghee_link 
     status = ghee_error_set(err, GHEE_IO, "cannot start the thread that talks to the coordinator");
   if (status != GHEE_OK) {
     worker->link = NULL;
-    close(link->client_fd);
-    close(link->wake_fd);
-    ghee_free(link->address);
-    ghee_free(link->socket_path);
-    ghee_free(link);
+    ghee_link_free(link);
     return status;
   }
   *out = link;
   return GHEE_OK;
 }
 
+void ghee_link_end(ghee_link *link) {
+  pthread_mutex_lock(&link->locked.mutex);
+  link->locked.end = true;
+  pthread_mutex_unlock(&link->locked.mutex);
+  wake(link);
+}
+
 void ghee_link_stop(ghee_link *link) {
   if (!link) return;
-  say_metrics(link);
-  ghee_say_message bye = {.what = GHEE_SAY_BYE};
-  (void)ghee_link_say(link, &bye);
   pthread_mutex_lock(&link->locked.mutex);
   link->locked.stopping = true;
   pthread_mutex_unlock(&link->locked.mutex);
-  uint64_t one = 1;
-  if (write(link->wake_fd, &one, sizeof one) < 0) abort(); /* an eventfd that we own takes a 1 */
+  wake(link);
   pthread_join(link->thread, NULL);
+  say_metrics(link);
+  ghee_say_message bye = {.what = GHEE_SAY_BYE};
+  (void)ghee_link_say(link, &bye);
   disconnect(link);
+}
+
+void ghee_link_free(ghee_link *link) {
+  if (!link) return;
   close(link->client_fd);
   close(link->wake_fd);
   ghee_free(link->address);

@@ -146,15 +146,31 @@ void ghee_report_progress(ghee_json *json, const ghee_job_progress *p) {
   ghee_json_text(json, "verdict", p->verdict);
 }
 
-ghee_status ghee_job_result_json(const ghee_job_result *result, char **out, ghee_error *err) {
-  ghee_buffer text = {0};
-  ghee_json json = {.out = &text};
+static void result_json(ghee_buffer *text, const ghee_job_result *result) {
+  ghee_json json = {.out = text};
   ghee_json_begin_map(&json, NULL);
   ghee_json_text(&json, "name", result->name);
   if (result->output_uri) ghee_json_text(&json, "output", result->output_uri);
   if (result->value_path) ghee_json_text(&json, "value", result->value_path);
   ghee_report_progress(&json, &result->progress);
   ghee_json_end_map(&json);
+  ghee_buffer_put(text, "\n", 1);
+}
+
+static void result_words(ghee_buffer *text, const ghee_job_result *result) {
+  const ghee_job_progress *p = &result->progress;
+  ghee_buffer_printf(text, "%s: %llu rows in, %llu rows out, %.1f s", result->name, (unsigned long long)p->rows_in, (unsigned long long)p->rows_out, p->seconds);
+  if (p->rejected) ghee_buffer_printf(text, ", %llu rejected", (unsigned long long)p->rejected);
+  if (result->output_uri) ghee_buffer_printf(text, ", in %s", result->output_uri);
+  if (result->value_path) ghee_buffer_printf(text, ", trained value in %s", result->value_path);
+  ghee_buffer_printf(text, "\n");
+  if (p->verdict[0]) ghee_buffer_printf(text, "%s\n", p->verdict);
+}
+
+ghee_status ghee_job_result_text(const ghee_job_result *result, bool json, char **out, ghee_error *err) {
+  ghee_buffer text = {0};
+  if (json) result_json(&text, result);
+  else result_words(&text, result);
   return ghee_report_give(&text, GHEE_OK, out, err);
 }
 

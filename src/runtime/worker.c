@@ -48,7 +48,7 @@ ghee_status ghee_worker_fail(ghee_worker *worker, const ghee_error *failure) {
   if (!first) return failure->status;
   ghee_say_message message = {.what = GHEE_SAY_FAILED, .failed = {.status = failure->status, .message = (char *)failure->message}};
   (void)ghee_link_say(worker->link, &message); /* without a coordinator the exit code tells */
-  fprintf(stderr, "%s\n", failure->message);
+  if (!worker->facts.hosted) fprintf(stderr, "%s\n", failure->message); /* else the host raises it */
   ghee_worker_stop(worker);
   return failure->status;
 }
@@ -357,13 +357,14 @@ static ghee_status start_parts(ghee_worker *worker, ghee_error *err) {
 
 static void stop_parts(ghee_worker *worker) {
   ghee_worker_stop(worker);
+  ghee_link_stop(worker->link); /* nothing is heard from now on: what it would be handed to may go */
   ghee_source_stop(worker->source);
   ghee_output_close(worker->output);
-  ghee_link_stop(worker->link);
   ghee_outlet_close(worker->outlet);
   ghee_rebatch_free(worker->rebatch);
   ghee_inlet_close(worker->inlet);
   ghee_train_close(worker->train);
+  ghee_link_free(worker->link);
   if (worker->mark) ghee_mark_close(worker->mark);
   worker->source = NULL;
   worker->output = NULL;
@@ -375,13 +376,35 @@ static void stop_parts(ghee_worker *worker) {
   worker->mark = NULL;
 }
 
+/* From now on the worker can be ended from outside. False: it already was. */
+static bool begin(ghee_worker *worker) {
+  pthread_mutex_lock(&worker->locked.mutex);
+  worker->locked.ready = true;
+  worker->locked.told = worker->link;
+  bool go = !worker->locked.ended;
+  pthread_mutex_unlock(&worker->locked.mutex);
+  return go;
+}
+
+void ghee_worker_end(ghee_worker *worker) {
+  pthread_mutex_lock(&worker->locked.mutex);
+  worker->locked.ended = true;
+  if (worker->locked.told) ghee_link_end(worker->locked.told);
+  pthread_mutex_unlock(&worker->locked.mutex);
+}
+
+static void no_end_any_more(ghee_worker *worker) {
+  pthread_mutex_lock(&worker->locked.mutex);
+  worker->locked.told = NULL;
+  pthread_mutex_unlock(&worker->locked.mutex);
+}
+
 ghee_status ghee_worker_run(ghee_worker *worker, const ghee_worker_ops *ops, void *user, ghee_error *err) {
   ghee_error failure = {0};
   ghee_status status = start_parts(worker, &failure);
-  if (status == GHEE_OK) {
-    pthread_mutex_lock(&worker->locked.mutex);
-    worker->locked.ready = true;
-    pthread_mutex_unlock(&worker->locked.mutex);
+  if (status == GHEE_OK && !begin(worker)) {
+    status = GHEE_CANCELED;
+  } else if (status == GHEE_OK) {
     say_ready(worker);
     status = worker->train ? train(worker, ops, user, &failure) : loop(worker, ops, user, &failure);
     if (status != GHEE_OK && status != GHEE_CANCELED) ghee_worker_fail(worker, &failure);
@@ -390,6 +413,7 @@ ghee_status ghee_worker_run(ghee_worker *worker, const ghee_worker_ops *ops, voi
   } else {
     (void)ghee_worker_report(worker, &failure, NULL);
   }
+  no_end_any_more(worker);
   if (ghee_worker_ending(worker) && worker->locked.failure == GHEE_OK && (status == GHEE_CANCELED || status == GHEE_OK)) status = GHEE_OK;
   if (status != GHEE_OK && err) *err = failure;
   stop_parts(worker);

@@ -74,6 +74,8 @@ struct ghee_worker {
     bool ending;                     /* END came: leave */
     ghee_schema *fixed[GHEE_MAX_STAGES]; /* what each stage gives out, once known */
     ghee_status failure;             /* first one */
+    bool ended;                      /* the host wants it to end */
+    ghee_link *told;                 /* the link, while ghee_worker_end may tell it */
   } locked;
 
   ghee_attempt in_work;              /* of the batch that the function has now; host's thread only */
@@ -118,8 +120,11 @@ ghee_schema *ghee_worker_fixed(ghee_worker *worker, uint32_t stage);
 
 /* ---- link.c ---- */
 ghee_status ghee_link_start(ghee_worker *worker, const char *address, ghee_link **out, ghee_error *err);
-/** Says BYE if it can, ends the thread. */
+/** The worker shall end, as END would have it. Thread: any. */
+void ghee_link_end(ghee_link *link);
+/** Ends the thread, says BYE if it can: nothing is heard from now on, and nothing said. */
 void ghee_link_stop(ghee_link *link);
+void ghee_link_free(ghee_link *link);
 /** GHEE_CLOSED while there is no coordinator: what is void with a generation may be forgotten, the rest is said again by
  *  those who own it when WELCOME comes. Thread: any. */
 ghee_status ghee_link_say(ghee_link *link, const ghee_say_message *message);

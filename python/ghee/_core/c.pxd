@@ -96,6 +96,10 @@ cdef extern from "ghee/job.h" nogil:
         void (*line)(void *, const char *) noexcept
         int (*interrupted)(void *) noexcept
         void *user
+    ctypedef struct ghee_job_host:
+        void (*start)(void *, const char *, const char *const *) noexcept
+        void (*stop)(void *) noexcept
+        void *user
     ctypedef struct ghee_job_options:
         ghee_job_source source
         const char *name
@@ -103,6 +107,7 @@ cdef extern from "ghee/job.h" nogil:
         size_t n_code
         const char *const *python
         int64_t limit_rows
+        const ghee_job_host *host
         ghee_job_hooks hooks
     ctypedef struct ghee_job_result:
         ghee_job_progress progress
@@ -118,6 +123,7 @@ cdef extern from "ghee/job.h" nogil:
     ghee_status ghee_job_cancel(const char *, ghee_error *)
     ghee_status ghee_job_status(const char *, c_bool, char **, ghee_error *)
     ghee_status ghee_job_progress_text(const ghee_job_progress *, unsigned, char **, ghee_error *)
+    ghee_status ghee_job_result_text(const ghee_job_result *, c_bool, char **, ghee_error *)
     ghee_status ghee_job_logs(const char *, const char *, size_t, char **, ghee_error *)
     ghee_status ghee_output_verify(const char *, c_bool, char **, ghee_error *)
     void ghee_text_free(char *)
@@ -158,6 +164,7 @@ cdef extern from "ghee/worker.h" nogil:
     ghee_status ghee_worker_set_index(ghee_worker *, uint32_t, ghee_error *)
     ghee_status ghee_worker_report(ghee_worker *, const ghee_error *, ghee_error *)
     ghee_status ghee_worker_run(ghee_worker *, const ghee_worker_ops *, void *, ghee_error *)
+    void ghee_worker_end(ghee_worker *)
     void ghee_worker_exit(ghee_worker *, ghee_status)
     ghee_status ghee_worker_reject(ghee_worker *, const int64_t *, size_t, const char *, ghee_error *)
     void ghee_worker_copy_inputs(ghee_worker *)

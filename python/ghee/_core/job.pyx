@@ -41,12 +41,17 @@ cdef snapshot(const ghee_job_progress *p):
 
 cdef class Hooks:
     """What run calls back: on_progress(report as a dict, columns -> the report in words), on_line(text). An exception in one of them, KeyboardInterrupt too, stops the job and is raised at its end."""
-    cdef object on_progress, on_line, raised
+    cdef object on_progress, on_line, raised, host
     cdef int stops
     cdef ghee_job_progress last
 
-    def __init__(self, on_progress, on_line):
-        self.on_progress, self.on_line = on_progress, on_line
+    def __init__(self, on_progress, on_line, host=None):
+        self.on_progress, self.on_line, self.host = on_progress, on_line, host
+
+    def stop(self, exception):
+        """Stops the job, which then ends with `exception`. Thread: any."""
+        self.raised = exception
+        self.stops += 1
 
     def text(self, unsigned columns):
         """The last report in words: lines of at most `columns` characters, or one line for 0."""
@@ -93,6 +98,26 @@ cdef int hook_interrupted(void *user) noexcept with gil:
     return min(hooks.stops, 2)
 
 
+cdef void host_start(void *user, const char *folder, const char *const *stages) noexcept with gil:
+    cdef Hooks hooks = <Hooks>user
+    cdef list names = []
+    try:
+        while stages[len(names)] != NULL:
+            names.append(stages[len(names)].decode())
+        hooks.host.start(folder.decode(), names)
+    except BaseException as e:
+        hooks.raised = e
+        hooks.stops += 1
+
+
+cdef void host_stop(void *user) noexcept with gil:
+    cdef Hooks hooks = <Hooks>user
+    try:
+        hooks.host.stop()
+    except BaseException as e:
+        hooks.raised = e
+
+
 cdef class Texts:
     """Bytes that stay while C borrows them."""
     cdef ghee_job_source source
@@ -130,21 +155,30 @@ def explain_text(text, name=None, folder=None, json=False):
     return take(out)
 
 
+cdef words(const ghee_job_result *result, bint json):
+    cdef char *out = NULL
+    cdef ghee_error err
+    check(ghee_job_result_text(result, json, &out, &err), &err)
+    return take(out)
+
+
 cdef finish(ghee_status status, ghee_job_result *result, Hooks hooks, ghee_error *err):
     try:
         if hooks.raised is not None:
             raise hooks.raised
         check(status, err)
         return {"name": optional(result.name), "folder": optional(result.folder), "output_uri": optional(result.output_uri),
-                "value_path": optional(result.value_path), "progress": snapshot(&result.progress)}
+                "value_path": optional(result.value_path), "progress": snapshot(&result.progress), "words": words(result, False),
+                "json": words(result, True)}
     finally:
         ghee_job_result_fini(result)
 
 
-def run_text(text, name, folder, code, python, limit, on_progress, on_line, source_name=None):
-    """Runs a job to its end. code: {name: bytes}; python: command line of a Python that has ghee."""
+def run_text(text, name, folder, code, python, limit, on_progress, on_line, source_name=None, host=None):
+    """Runs a job to its end. code: {name: bytes}; python: command line of a Python that has ghee; host: see ghee.inline."""
     cdef Texts texts = Texts(text, source_name, folder)
-    cdef Hooks hooks = Hooks(on_progress, on_line)
+    cdef Hooks hooks = Hooks(on_progress, on_line, host)
+    cdef ghee_job_host threads
     cdef ghee_job_options options
     cdef ghee_job_result result
     cdef ghee_error err
@@ -175,6 +209,10 @@ def run_text(text, name, folder, code, python, limit, on_progress, on_line, sour
         options.python = command
         options.limit_rows = limit
         options.hooks = hooks.table()
+        if host is not None:
+            host.hooks = hooks
+            threads.start, threads.stop, threads.user = host_start, host_stop, <void *>hooks
+            options.host = &threads
         with nogil:
             status = ghee_job_run(&options, &result, &err)
         return finish(status, &result, hooks, &err)

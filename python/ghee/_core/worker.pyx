@@ -84,6 +84,10 @@ cdef class Worker:
             status = ghee_worker_run(c, &ops, user, &err)
         return status
 
+    def end(self):
+        """Ends run, called from another thread."""
+        ghee_worker_end(self.c)
+
     def exit(self, int status):
         ghee_worker_exit(self.c, status)
 
