@@ -116,6 +116,8 @@ static ghee_status read_stage(ghee_job_spec *spec, const ghee_node *map, const c
   GHEE_TRY(ghee_node_read_int(map, "batch_size", 1, 1 << 30, &batch_rows, err));
   GHEE_TRY(ghee_node_read_duration(map, "timeout", &stage->timeout_ms, err));
   GHEE_TRY(ghee_node_read_choice(map, "as", forms, &form, err));
+  if (role == GHEE_ROLE_TRAIN && form != GHEE_FORM_NUMPY && form != GHEE_FORM_TORCH)
+    return ghee_node_error(ghee_node_get(map, "as"), err, "train cannot have `as: %s`: its steps are dicts of columns; say torch or numpy", forms[form]);
   GHEE_TRY(ghee_node_read_choice(map, "rows", rows, &same, err));
   GHEE_TRY(ghee_node_read_real(map, "cpu", 0.001, 4096, &stage->cpu, err));
   GHEE_TRY(ghee_node_read_bytes(map, "memory", &stage->memory_bytes, err));

@@ -95,6 +95,7 @@ static void mistakes_are_named_with_their_place(void **state) {
       {"input: {uri: a}\npredict: {workers: two}\noutput: {uri: b}\n", GHEE_INVALID, "job:2:", "workers"},
       {"input: {uri: a}\npredict: {workers: 0}\noutput: {uri: b}\n", GHEE_INVALID, "job:2:", "workers"},
       {"input: {uri: a}\npredict: {as: numpi}\noutput: {uri: b}\n", GHEE_INVALID, "job:2:", "numpy"},
+      {"input: {uri: a}\ntrain: {run: 'm:f', as: arrow}\n", GHEE_INVALID, "job:2:", "torch or numpy"},
       {"input: {uri: a}\npredict: {buffer: 1k}\noutput: {uri: b}\n", GHEE_INVALID, "job:2:", "64 KiB"},
       {"input: {uri: a}\npredict: {run: f}\noutput: {uri: b}\n", GHEE_INVALID, "job:2:", "module:function"},
       {"input: {uri: a, delimiter: ab}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "one character"},

@@ -131,6 +131,24 @@ def test_limit(ids):
     assert task.run(limit=5_500).value == [6_000, 6_000]  # whole row groups
 
 
+@pytest.mark.parametrize("form", [ghee.arrow, ghee.pandas, ghee.rows])
+def test_forms_that_train_cannot_have_are_refused_at_once(ids, form):
+    @form
+    def train(batches, ctx):
+        pass
+
+    with pytest.raises(ghee.InvalidError, match="train cannot have `as: .*`.*torch or numpy"):
+        LocalTask(ids(100), train=train).check()
+
+
+@pytest.mark.parametrize("form", ["numpy", "torch"])
+def test_forms_that_train_can_have(ids, form):
+    def train(batches, ctx):
+        return [type(b["id"]).__name__ for epoch in batches.epochs() for b in epoch]
+
+    assert set(LocalTask(ids(100), train=ghee.Stage(train, form=form)).run().value) == {"ndarray" if form == "numpy" else "Tensor"}
+
+
 def test_training_that_raises_says_where(ids):
     def train(batches, ctx):
         raise ValueError("no such luck")
