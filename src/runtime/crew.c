@@ -147,11 +147,19 @@ static void tell_oom(ghee_coordinator *of, uint32_t stage, uint32_t worker, int 
                         "batches or a smaller buffer, or give it more memory", of->crews[stage].of->name, worker, (unsigned long long)(kills - of->oom_before));
 }
 
+/* "" or what helps against a Python that has no ghee, or that is none: it ends at once, and says so or nothing at all. */
+static const char *python_hint(const ghee_crew *crew, uint32_t worker, int status, const char *tail) {
+  bool silent = !tail || !*tail, early = crew->members[worker].early_deaths > 0;
+  if (crew->of->native || !early || status == -1 || !WIFEXITED(status) || !(silent || strstr(tail, "No module named 'ghee'"))) return "";
+  return "; if its Python has no ghee, set GHEE_PYTHON to one that has";
+}
+
 static ghee_status crashed(ghee_coordinator *of, uint32_t stage, uint32_t worker, int status, const char *where, uint32_t deaths, ghee_error *err) {
   char how[128], *tail = log_tail(of, stage, worker);
-  ghee_error_set(err, GHEE_CRASHED, "%s died %u times %s: its worker %u %s%s; `max_crashes` says after how many deaths to stop%s%s", of->crews[stage].of->name,
+  ghee_error_set(err, GHEE_CRASHED, "%s died %u times %s: its worker %u %s%s%s; `max_crashes` says after how many deaths to stop%s%s", of->crews[stage].of->name,
                  deaths, where, worker, ghee_process_status_text(status, how, sizeof how),
-                 of->oom_told > of->oom_before ? " (the latter, says the kernel)" : "", tail && *tail ? "; it printed last:\n" : "", tail ? tail : "");
+                 of->oom_told > of->oom_before ? " (the latter, says the kernel)" : "", python_hint(&of->crews[stage], worker, status, tail),
+                 tail && *tail ? "; it printed last:\n" : "", tail ? tail : "");
   ghee_free(tail);
   return GHEE_CRASHED;
 }
@@ -409,7 +417,10 @@ static ghee_status start_missing(ghee_coordinator *of, ghee_error *err) {
       if (member->running || !member->wanted) continue;
       if (s == ghee_last_stage(of)) GHEE_TRY(ghee_commits_before_sink(of, i, err));
       member->running = true; /* from now on its end is an event */
-      GHEE_TRY(of->launcher->ops->start(of->launcher, s, i, err));
+      ghee_status status = of->launcher->ops->start(of->launcher, s, i, err);
+      if (status != GHEE_OK && !of->crews[s].of->native)
+        ghee_error_prefix(err, "the Python of %s does not start; set GHEE_PYTHON to one that has ghee", of->crews[s].of->name);
+      GHEE_TRY(status);
     }
   }
   return GHEE_OK;

@@ -141,6 +141,18 @@ def test_a_dumb_terminal_gets_plain_lines(describe, ids, tmp_path):
     assert code == 0 and "\x1b" not in shown and "done" in shown and "busy/starved/blocked %: preprocess" in shown
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("python, words", [("/no/such/python", "no program /no/such/python"), ("/bin/false", "code 1"), ("{strange}", "No module named 'ghee'")])
+def test_a_python_without_ghee_is_told_the_remedy(ghee_cli, describe, ids, tmp_path, workers, python, words):
+    strange = tmp_path / "strange"
+    strange.write_text(f"#!/bin/sh\nexec {sys.executable} -I -S \"$@\"\n")
+    strange.chmod(0o755)
+    ids(100)
+    describe(preprocess={"run": "f:same", "workers": workers})
+    done = ghee_cli("run", "--quiet", "job.yaml", env={"GHEE_PYTHON": python.format(strange=strange)})
+    assert done.returncode != 0 and words in done.stderr and "set GHEE_PYTHON" in done.stderr.splitlines()[0]
+
+
 def test_quiet_is_quiet(ghee_cli, describe, ids, tmp_path):
     ids(100)
     describe()
