@@ -142,7 +142,7 @@ int64_t ghee_rounds_lag(const ghee_coordinator *of);
 
 /* ---- progress.c ---- */
 void ghee_progress_fill(ghee_coordinator *of, ghee_job_progress *out);
-/** One line on who is slow, from shares; "" where nothing can be said. */
+/** One line on who is slow, from shares that were long enough measured; "" where nothing can be said. */
 void ghee_progress_verdict(const ghee_stage_progress *stages, uint32_t n, char *out, size_t size);
 
 #endif

@@ -7,6 +7,7 @@
  *   dead rank makes the coordinator revoke everything.
  * - The transport queues; memory is bounded by its arena, where reserve waits. In planned order a rank may WANT a batch of a chunk
  *   that this worker still has to make; until then nothing waits for room, or all would wait for each other. */
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ struct ghee_outlet {
   bool planned;
   uint32_t n;
   ghee_schema *schema;              /* what is sent; a reference */
+  atomic_bool flows;                /* the next stage has worked a chunk off: from now on waiting for it counts */
   struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -70,6 +72,7 @@ static void say_passed(ghee_outlet *outlet, const ghee_attempt *attempt, uint32_
 static void acknowledged(ghee_outlet *outlet, uint64_t peer, const ghee_stream_head *head) {
   ghee_attempt attempt = {0};
   uint32_t to = NOWHERE;
+  outlet->flows = true;
   pthread_mutex_lock(&outlet->locked.mutex);
   path *one = path_of(outlet, head->token);
   if (one && ++one->acks == (outlet->planned ? outlet->n : 1)) {
@@ -179,10 +182,11 @@ static bool urgent(ghee_outlet *outlet) {
 
 static ghee_status reserve(ghee_outlet *outlet, uint64_t size, ghee_slot *slot, ghee_error *err) {
   uint64_t start = ghee_clock_ns();
+  bool flows = outlet->flows;
   ghee_status status;
   do status = outlet->ops->reserve(outlet->sender, size, urgent(outlet), slot, err);
   while (status == GHEE_AGAIN); /* a want came */
-  outlet->worker->meter.blocked_ns += ghee_clock_ns() - start;
+  if (flows) outlet->worker->meter.blocked_ns += ghee_clock_ns() - start;
   return status;
 }
 
@@ -196,8 +200,9 @@ static ghee_status choose(ghee_outlet *outlet, const ghee_attempt *attempt, uint
     if (one) return GHEE_OK;
     if (!alive(outlet, attempt)) return GHEE_CLOSED;
     uint64_t number = 0, start = ghee_clock_ns();
+    bool flows = outlet->flows;
     if (!outlet->planned) GHEE_TRY(outlet->ops->pick(outlet->sender, &number, err));
-    outlet->worker->meter.blocked_ns += ghee_clock_ns() - start;
+    if (flows) outlet->worker->meter.blocked_ns += ghee_clock_ns() - start;
     pthread_mutex_lock(&outlet->locked.mutex);
     uint32_t worker = outlet->planned ? 0 : target_numbered(outlet, number);
     bool kept = worker == NOWHERE || ghee_array_push(&outlet->locked.paths, ((path){.attempt = *attempt, .to = outlet->planned ? NOWHERE : worker}));

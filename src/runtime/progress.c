@@ -6,9 +6,11 @@
 #include "base/clock.h"
 #include "runtime/coordinator.h"
 
-enum { LEAST_SECONDS = 1 };
+/* Below it the shares of a stage's workers are chance. */
+static const double LEAST_SECONDS = 1;
 
-static void fill_stage(const ghee_crew *crew, ghee_stage_progress *out, uint64_t *first_batch_ns) {
+/* Returns the seconds that its shares are of, an average over the workers. */
+static double fill_stage(const ghee_crew *crew, ghee_stage_progress *out, uint64_t *first_batch_ns) {
   uint64_t busy = 0, starved = 0, blocked = 0;
   snprintf(out->name, sizeof out->name, "%s", crew->of->name);
   out->workers = crew->of->workers;
@@ -27,10 +29,11 @@ static void fill_stage(const ghee_crew *crew, ghee_stage_progress *out, uint64_t
     if (first && (!*first_batch_ns || first < *first_batch_ns)) *first_batch_ns = first;
   }
   double all = (double)(busy + starved + blocked);
-  if (all <= 0) return;
+  if (all <= 0) return 0;
   out->busy = (double)busy / all;
   out->starved = (double)starved / all;
   out->blocked = (double)blocked / all;
+  return all / 1e9 / out->workers;
 }
 
 static double fraction_of(const ghee_coordinator *of, const ghee_job_progress *p) {
@@ -90,6 +93,7 @@ static void fill_rate(ghee_coordinator *of, ghee_job_progress *out) {
 
 void ghee_progress_fill(ghee_coordinator *of, ghee_job_progress *out) {
   uint64_t first_batch_ns = 0, any_ns = 0;
+  double measured = 0;
   memset(out, 0, sizeof *out);
   out->left_seconds = out->first_batch_seconds = -1;
   out->rows_total = out->lag = -1;
@@ -103,7 +107,7 @@ void ghee_progress_fill(ghee_coordinator *of, ghee_job_progress *out) {
   out->epochs = of->spec->epochs;
   for (uint32_t s = 0; s < out->n_stages && of->crews[s].members; s++) {
     first_batch_ns = 0;
-    fill_stage(&of->crews[s], &out->stages[s], &first_batch_ns);
+    measured = fill_stage(&of->crews[s], &out->stages[s], &first_batch_ns);
     if (first_batch_ns) any_ns = first_batch_ns;
   }
   out->phase = phase_of(of, any_ns);
@@ -116,28 +120,30 @@ void ghee_progress_fill(ghee_coordinator *of, ghee_job_progress *out) {
   if (out->epoch >= out->epochs) out->epoch = out->epochs - 1;
   out->step = of->spec->train ? of->crews[ghee_last_stage(of)].members[0].now.batches + of->crews[ghee_last_stage(of)].members[0].before.batches : 0;
   out->rejected = of->rows_rejected;
-  if (out->seconds >= LEAST_SECONDS) ghee_progress_verdict(out->stages, out->n_stages, out->verdict, sizeof out->verdict);
+  if (measured >= LEAST_SECONDS) ghee_progress_verdict(out->stages, out->n_stages, out->verdict, sizeof out->verdict);
 }
 
-/* The stage with the largest busy share holds the others back, if some of them wait for it. */
+/* The stage with the largest busy share holds the others back, if some of them wait for it; else it may be the input that all wait for. */
 void ghee_progress_verdict(const ghee_stage_progress *stages, uint32_t n, char *out, size_t size) {
   uint32_t slow = 0;
   out[0] = 0;
   for (uint32_t i = 1; i < n; i++)
     if (stages[i].busy > stages[slow].busy) slow = i;
   if (n == 0 || stages[slow].busy <= 0) return;
-  const ghee_stage_progress *last = &stages[n - 1], *of = &stages[slow];
-  if (n == 1) {
-    if (of->starved > 0.1) snprintf(out, size, "%s waits %.0f %% of the time for its input: reading is the limit", of->name, 100 * of->starved);
-    else snprintf(out, size, "%s is busy %.0f %% of the time", of->name, 100 * of->busy);
+  const ghee_stage_progress *first = &stages[0], *last = &stages[n - 1], *of = &stages[slow];
+  bool reading = n == 1 ? first->starved > 0.1 : first->starved > first->busy && first->starved > first->blocked && last->starved > 0.05;
+  if (reading) {
+    snprintf(out, size, "%s waits %.0f %% of the time for its input: reading is the limit", first->name, 100 * first->starved);
+  } else if (n == 1) {
+    snprintf(out, size, "%s is busy %.0f %% of the time", of->name, 100 * of->busy);
   } else if (slow != n - 1 && last->starved > 0.05) {
     /* Its workers would have to do in the time that the last stage is busy what they do now in all of it. */
     double missing = last->busy > 0.01 ? of->workers * of->busy * (1 / (1 - last->starved) - 1) : of->workers;
     unsigned more = (unsigned)(missing + 0.999);
     snprintf(out, size, "%s waits %.0f %% of the time: %s needs about %u more worker%s", last->name, 100 * last->starved, of->name, more ? more : 1, more > 1 ? "s" : "");
-  } else if (slow == n - 1 && stages[0].blocked > 0.05) {
-    snprintf(out, size, "%s is the limit (busy %.0f %%); %s waits %.0f %% of the time for room behind it", of->name, 100 * of->busy, stages[0].name,
-             100 * stages[0].blocked);
+  } else if (slow == n - 1 && first->blocked > 0.05) {
+    snprintf(out, size, "%s is the limit (busy %.0f %%); %s waits %.0f %% of the time for room behind it", of->name, 100 * of->busy, first->name,
+             100 * first->blocked);
   } else {
     snprintf(out, size, "no stage holds the others back; %s is the busiest (%.0f %%)", of->name, 100 * of->busy);
   }

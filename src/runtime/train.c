@@ -334,11 +334,12 @@ ghee_status ghee_train_next(ghee_worker *worker, struct ArrowSchema *out_schema,
   ghee_train *train = worker->train;
   if (!train->epoch_open) return GHEE_CLOSED;
   uint64_t start = ghee_clock_ns();
-  worker->meter.busy_ns += start - train->asked_ns;
+  bool flows = worker->meter.batches > 0;
+  if (flows) worker->meter.busy_ns += start - train->asked_ns;
   ghee_batch batch = {0};
   ghee_status status = next_step(train, &batch, padding, err);
   train->asked_ns = ghee_clock_ns();
-  worker->meter.starved_ns += train->asked_ns - start;
+  if (flows && status == GHEE_OK) worker->meter.starved_ns += train->asked_ns - start;
   if (status == GHEE_CLOSED) train->epoch_open = false;
   if (status != GHEE_OK) return status;
   if (!*padding) worker->meter.rows_out += (uint64_t)ghee_batch_rows(&batch);

@@ -172,8 +172,11 @@ void ghee_worker_heard(ghee_worker *worker, const ghee_say_message *message) {
 static ghee_status next_item(ghee_worker *worker, ghee_item *item, ghee_error *err) {
   uint64_t start = ghee_clock_ns();
   ghee_status status = worker->source ? ghee_source_next(worker->source, item, err) : ghee_inlet_next(worker->inlet, item, err);
-  worker->meter.starved_ns += ghee_clock_ns() - start;
-  return status;
+  worker->waited_ns += ghee_clock_ns() - start;
+  if (status != GHEE_OK || item->what != GHEE_ITEM_BATCH) return status;
+  if (worker->meter.first_batch_ns) worker->meter.starved_ns += worker->waited_ns;
+  worker->waited_ns = 0;
+  return GHEE_OK;
 }
 
 static void item_done(ghee_worker *worker, ghee_item *item) {

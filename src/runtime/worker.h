@@ -38,7 +38,8 @@ typedef struct ghee_attempts {
   uint64_t dead_below;     /* tokens below are dead whatever their chunk */
 } ghee_attempts;
 
-/** Totals that the link reports. Written by the host's thread, read by the link. */
+/** Totals that the link reports. Written by the host's thread, read by the link. Times count while work flows: waiting for the first
+ *  batch and behind the last one, and waiting for a next stage that is still starting, is nobody's fault. */
 typedef struct ghee_meter {
   _Atomic uint64_t busy_ns, starved_ns, blocked_ns, batches, rows_in, rows_out, first_batch_ns;
 } ghee_meter;
@@ -78,6 +79,7 @@ struct ghee_worker {
     ghee_link *told;                 /* the link, while ghee_worker_end may tell it */
   } locked;
 
+  uint64_t waited_ns;                /* since the last batch; host's thread only */
   ghee_attempt in_work;              /* of the batch that the function has now; host's thread only */
   ghee_buffer rejects;               /* JSON lines of the batch in work */
   uint64_t rejected_rows;

@@ -36,6 +36,21 @@ def test_preprocess_alone(ids, tmp_path):
     assert (tmp_path / "out" / "_SUCCESS").exists()
 
 
+def test_who_starts_late_is_not_slow(ids, tmp_path):
+    """One batch goes through: nobody waits between batches, whatever came before the first and behind the last."""
+
+    class Late:
+        def __init__(self, ctx):
+            time.sleep(1.2)
+
+        def __call__(self, batch):
+            return batch
+
+    task = LocalTask(ids(10, files=1), preprocess=double, predict=Late, postprocess=double, output=tmp_path / "out")
+    progress = task.run().progress
+    assert [(s["starved"], s["blocked"]) for s in progress["stages"]] == [(0, 0)] * 3 and progress["verdict"] == ""
+
+
 def test_manifest_says_when(ids, tmp_path):
     before = time.time()
     LocalTask(ids(10), preprocess=double, output=tmp_path / "out").run()
