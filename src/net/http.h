@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * HTTP client, the only user of libcurl. One thread a client owns all connections; calls from any thread are handed to it, so many
+ * HTTP client, the only user of libcurl. A few threads a client own all connections; calls from any thread are handed to them, so many
  * transfers run side by side, connections are kept, and what fails in passing is tried again.
  *
  * What it does not do: follow redirects (the caller sees 3xx and its Location, since what may be sent where is the caller's to know),
@@ -25,14 +25,16 @@ typedef struct ghee_http_options {
   uint64_t deadline_ms;         /* of one request with all its tries; 0: 10 minutes */
   unsigned connect_timeout_ms;  /* 0: 10 s */
   unsigned stall_s;             /* a connection without a byte for so long is given up; 0: 30 */
+  unsigned threads;             /* that move bytes, at most 4; 0: one a processor */
 } ghee_http_options;
 
-/** options may be NULL. The thread starts with the first request. out gives: ghee_http_close. */
+/** options may be NULL. Threads start with the first requests that need them. out gives: ghee_http_close. */
 ghee_status ghee_http_open(const ghee_http_options *options, ghee_http **out, ghee_error *err);
-/** Every call must have been waited for or canceled. NULL is fine.  Blocks: until the thread has ended. */
+/** Every call must have been waited for or canceled. NULL is fine.  Blocks: until the threads have ended. */
 void ghee_http_close(ghee_http *http);
 
-/** All texts, bytes and callbacks are borrowed until the call has ended. Callbacks run on the client's thread and must not block. */
+/** All texts, bytes and callbacks are borrowed until the call has ended. The callbacks of one call run on one thread of
+ * the client, those of several calls at once, and must not block. */
 typedef struct ghee_http_request {
   const char *method, *url;
   const char *const *headers;   /* "Name: value"; "Name:" takes out one that libcurl would send */

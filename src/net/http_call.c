@@ -6,7 +6,7 @@
  *   with anything else it may have acted, which is harmless only for idempotent requests. libcurl repeats by itself what it sent over
  *   a kept connection that turns out dead, so the others get a fresh one.
  * - The body of an answer that is not 2xx never goes where the caller wants data: it is the server's message. */
-#include "net/http_call.h"
+#include "net/http_loop.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -87,7 +87,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *user) {
   const ghee_http_request *request = &call->request;
   long status = 0;
   size *= one;
-  ghee_http_counted(call->http, size, 0);
+  ghee_http_loop_counted(call->loop, size, 0);
   curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
   bool good = status >= 200 && status < 300;
   if (good && request->into) {
@@ -122,7 +122,7 @@ static size_t on_send(char *into, size_t one, size_t room, void *user) {
     if (n > 0) memcpy(into, (const char *)request->body + call->sent_bytes, n);
   }
   call->sent_bytes += n;
-  ghee_http_counted(call->http, 0, n);
+  ghee_http_loop_counted(call->loop, 0, n);
   return n;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Inside net/: one request and its tries. Everything but what stands under the lock belongs to the client's thread from start to end. */
+ * Inside net/: one request and its tries. Everything but what stands under the lock belongs to one thread of the client from start to end. */
 #ifndef GHEE_NET_HTTP_CALL_H
 #define GHEE_NET_HTTP_CALL_H
 
@@ -9,8 +9,10 @@
 
 enum { GHEE_HTTP_START = 1, GHEE_HTTP_CANCEL = 2, GHEE_HTTP_RESUME = 4 };
 
+typedef struct ghee_http_loop ghee_http_loop; /* http_loop.h: the thread */
+
 struct ghee_http_call {
-  ghee_http *http;
+  ghee_http_loop *loop;
   ghee_http_request request;
   CURL *easy;
   struct curl_slist *headers;
@@ -25,7 +27,7 @@ struct ghee_http_call {
   char reason[CURL_ERROR_SIZE];
   ghee_http_call *next, *before; /* all calls of the thread */
 
-  /* under the client's lock */
+  /* under the lock of the loop */
   unsigned asked;
   bool done, in_hand; /* in_hand: the thread is answering what was asked */
   ghee_http_call *next_asked;
@@ -39,8 +41,5 @@ bool ghee_http_call_begin(ghee_http_call *call, uint64_t now_ms);
 /** After each try: whether it is worth another after `*wait_ms`; else status and err say how the call ends.
  *  `jitter_ms` is how long to wait where the server does not say. */
 bool ghee_http_call_judge(ghee_http_call *call, CURLcode result, const ghee_http_options *options, uint64_t now_ms, uint64_t jitter_ms, uint64_t *wait_ms);
-
-/** Adds to the client's counts. Thread: the client's. */
-void ghee_http_counted(ghee_http *http, uint64_t received_bytes, uint64_t sent_bytes);
 
 #endif
