@@ -28,6 +28,7 @@ static const setting settings[] = {
     {"ca", {"AWS_CA_BUNDLE"}, "ca_bundle", AT(ca)},
     {"anonymous", {NULL}, NULL, AT(anonymous)},
     {"unguarded", {NULL}, NULL, AT(unguarded)},
+    {"unsigned", {NULL}, NULL, AT(unsigned_bodies)},
     {NULL, {"AWS_ACCESS_KEY_ID"}, "aws_access_key_id", AT(key)},
     {NULL, {"AWS_SECRET_ACCESS_KEY"}, "aws_secret_access_key", AT(secret)},
     {NULL, {"AWS_SESSION_TOKEN"}, "aws_session_token", AT(token)},
@@ -54,7 +55,7 @@ static ghee_status read_option(ghee_s3_config *config, const char *text, size_t 
     GHEE_TRY(set(to, text + name + 1, length - name - 1, err));
     return ghee_url_unescape(*to, err);
   }
-  return ghee_error_set(err, GHEE_INVALID, "\"%.*s\" is no option of an s3: URI: there are endpoint, region, profile, style, ca, anonymous and unguarded", (int)name, text);
+  return ghee_error_set(err, GHEE_INVALID, "\"%.*s\" is no option of an s3: URI: there are endpoint, region, profile, style, ca, anonymous, unguarded and unsigned", (int)name, text);
 }
 
 static ghee_status read_options(ghee_s3_config *config, const char *options, ghee_error *err) {

@@ -15,10 +15,12 @@
  *  ca                                   AWS_CA_BUNDLE                             ca_bundle            the system's authorities
  *  anonymous  true                      —                                         —                    requests are not signed
  *  unguarded  true                      —                                         —                    publish though the store ignores If-None-Match
+ *  unsigned   true                      —                                         —                    bodies are not hashed over http: either: for networks that
+ *                                                                                                                  are trusted
  *  Key, secret and session token stand in no URI: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, or the profile's in
  *  AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials) and AWS_CONFIG_FILE (~/.aws/config). A profile in the URI goes before the environment. */
 typedef struct ghee_s3_config {
-  char *endpoint, *region, *profile, *style, *ca, *anonymous, *unguarded, *key, *secret, *token; /* NULL: not set */
+  char *endpoint, *region, *profile, *style, *ca, *anonymous, *unguarded, *unsigned_bodies, *key, *secret, *token; /* NULL: not set */
 } ghee_s3_config;
 
 /** `options`: what stands between bucket and key, without the first ';'; "" for none.

@@ -4,7 +4,8 @@
  * Design notes
  * - Two answers are put right here, once a request: RequestTimeTooSkewed (the server's Date gives the difference, kept for all later
  *   requests) and a bucket of another region (x-amz-bucket-region, or <Region> of the message; kept likewise).
- * - The body is signed over http:, where nothing else protects it; over https: TLS does, and it is sent as UNSIGNED-PAYLOAD. */
+ * - The body is signed over http:, where nothing else protects it, unless the URI says that nothing must; over https: TLS does, and it is
+ *   sent as UNSIGNED-PAYLOAD. */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,7 +63,7 @@ static ghee_status sign(const ghee_s3_store *store, ghee_s3_request *of, const c
   char hash[GHEE_S3_HASH_SIZE], date[GHEE_S3_DATE_SIZE];
   size_t at[MOST_HEADERS], n = 0;
   const char *given[MOST_HEADERS];
-  if (tls && of->body_bytes > 0) strcpy(hash, "UNSIGNED-PAYLOAD");
+  if ((tls || store->config.unsigned_bodies) && of->body_bytes > 0) strcpy(hash, "UNSIGNED-PAYLOAD");
   else GHEE_TRY(ghee_s3_hash(of->body, of->body_bytes, hash, err));
   ghee_s3_date(now_s, date);
   add_line(of, at, &n, "host", host);

@@ -186,6 +186,29 @@ static void test_anonymous(void **state) {
   scripted_free(&server);
 }
 
+static void write_hello(void) {
+  ghee_sink *sink;
+  assert_int_equal(ops->write(store, uri("k"), &sink, &err), GHEE_OK);
+  assert_int_equal(sink->ops->write(sink, "hello", 5, &err), GHEE_OK);
+  assert_int_equal(sink->ops->finish(sink, &err), GHEE_OK);
+  sink->ops->close(sink);
+}
+
+static void test_bodies_are_signed_unless_told(void **state) {
+  (void)state;
+  play({"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", KEEP}, {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", KEEP});
+  write_hello();
+  ops->close(store);
+  head[strlen(head) - 1] = 0;
+  strcat(head, ";unsigned/");
+  assert_int_equal(ops->open(head, &store, &err), GHEE_OK);
+  write_hello();
+  stop();
+  assert_non_null(strstr(server.requests[0], "\r\nx-amz-content-sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\r\n"));
+  assert_non_null(strstr(server.requests[1], "\r\nx-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"));
+  scripted_free(&server);
+}
+
 static void test_clock_is_put_right(void **state) {
   (void)state;
   ghee_source *source;
@@ -455,6 +478,7 @@ int main(void) {
       cmocka_unit_test_setup(test_uris, setup),
       cmocka_unit_test_setup(test_what_is_sent, setup),
       cmocka_unit_test_setup(test_anonymous, setup),
+      cmocka_unit_test_setup(test_bodies_are_signed_unless_told, setup),
       cmocka_unit_test_setup(test_clock_is_put_right, setup),
       cmocka_unit_test_setup(test_region_is_put_right, setup),
       cmocka_unit_test_setup(test_meanings, setup),
