@@ -26,6 +26,7 @@ typedef struct ghee_write_options {
                                * IPC: none, zstd, lz4; CSV, JSON lines: none. NULL: the format's default */
   int64_t row_group_rows;     /* Parquet, IPC batch, at most (128 MiB close one as well); 0: 1,048,576 */
   char csv_delimiter;
+  bool ipc_stream;            /* Arrow IPC: a stream, which has no footer, not a file */
 } ghee_write_options;
 
 /** A part of a file that can be read alone. Parquet: a row group; IPC file: a batch; text: a byte range cut at line ends

@@ -218,6 +218,7 @@ ghee_status ghee_shim_create(const struct ghee_format_ops *ops, ghee_columnar_ki
       .codec = options->codec,
       .row_group_rows = options->row_group_rows > 0 ? options->row_group_rows : DEFAULT_GROUP_ROWS,
       .csv_delimiter = options->csv_delimiter ? (uint8_t)options->csv_delimiter : ',',
+      .ipc_stream = options->ipc_stream,
   };
   ghee_status status = ghee_columnar_create(kind, &to, ghee_schema_arrow(schema), &with, &writer->columnar, &c.inner);
   writer->link.err = NULL;

@@ -57,6 +57,7 @@ typedef struct ghee_columnar_write_options {
   const char *codec;                /* NULL: the format's default */
   int64_t row_group_rows;           /* at least 1 */
   uint8_t csv_delimiter;
+  bool ipc_stream;                  /* a stream, not a file */
 } ghee_columnar_write_options;
 
 /** As ghee_part in format.h. */

@@ -43,6 +43,7 @@ pub struct CWriteOptions {
     codec: *const c_char,
     row_group_rows: i64,
     csv_delimiter: u8,
+    ipc_stream: bool,
 }
 
 type EachPart = extern "C" fn(user: *mut c_void, part: *const Part) -> c_int;
@@ -218,6 +219,7 @@ pub unsafe extern "C" fn ghee_columnar_create(
             codec: unsafe { text_of(c.codec) }?,
             row_group_rows: usize::try_from(c.row_group_rows).unwrap_or(1).max(1),
             delimiter: check_delimiter(c.csv_delimiter)?,
+            stream: c.ipc_stream,
         };
         let writer = Writer::create(kind, unsafe { *sink }, schema_of(unsafe { &*schema })?, &options)?;
         unsafe { *out = Box::into_raw(Box::new(writer)) };

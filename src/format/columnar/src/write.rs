@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow_array::{make_array, RecordBatch, RecordBatchOptions};
 use arrow_data::transform::MutableArrayData;
-use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_ipc::{CompressionType, MetadataVersion};
 use arrow_json::writer::{LineDelimited, WriterBuilder as JsonBuilder};
 use arrow_schema::{DataType, IntervalUnit, SchemaRef};
@@ -107,6 +107,7 @@ pub struct WriteOptions<'a> {
     pub codec: Option<&'a str>,
     pub row_group_rows: usize,
     pub delimiter: u8,
+    pub stream: bool,
 }
 
 fn unknown_codec<T>(codec: &str, format: &str, known: &str) -> Outcome<T> {
@@ -175,14 +176,39 @@ fn open_ipc(sink: Sink, schema: &SchemaRef, options: &WriteOptions) -> Outcome<F
         Some(other) => return unknown_codec(other, "ipc", "none, zstd, lz4"),
     };
     let ipc = IpcWriteOptions::try_new(64, false, MetadataVersion::V5)?.try_with_compression(codec)?;
-    let writer = FileWriter::try_new_with_options(sink, schema, ipc)?;
+    let writer = match options.stream {
+        true => Blocks::Stream(StreamWriter::try_new_with_options(sink, schema, ipc)?),
+        false => Blocks::File(FileWriter::try_new_with_options(sink, schema, ipc)?),
+    };
     let pending = Vec::new();
     Ok(Format::Ipc(Box::new(Ipc { writer, schema: schema.clone(), pending, rows: 0, bytes: 0, most: options.row_group_rows })))
 }
 
+/// A file ends in a footer that names its blocks, a stream does not.
+enum Blocks {
+    File(FileWriter<Sink>),
+    Stream(StreamWriter<Sink>),
+}
+
+impl Blocks {
+    fn write(&mut self, batch: &RecordBatch) -> Outcome<()> {
+        match self {
+            Blocks::File(writer) => Ok(writer.write(batch)?),
+            Blocks::Stream(writer) => Ok(writer.write(batch)?),
+        }
+    }
+
+    fn finish(&mut self) -> Outcome<()> {
+        match self {
+            Blocks::File(writer) => Ok(writer.finish()?),
+            Blocks::Stream(writer) => Ok(writer.finish()?),
+        }
+    }
+}
+
 /// Gathers small batches, as each one written is a part of its own when read.
 struct Ipc {
-    writer: FileWriter<Sink>,
+    writer: Blocks,
     schema: SchemaRef,
     pending: Vec<RecordBatch>,
     rows: usize,
@@ -275,7 +301,7 @@ impl Writer {
                 Ok(())
             }
             Some(Format::Jsonl(mut writer)) => writer.finish().map_err(Fail::from),
-            Some(Format::Ipc(mut ipc)) => ipc.flush().and_then(|_| ipc.writer.finish().map_err(Fail::from)),
+            Some(Format::Ipc(mut ipc)) => ipc.flush().and_then(|_| ipc.writer.finish()),
             None => fail(INTERNAL, "it was finished twice"),
         };
         let outcome = outcome.and_then(|_| self.sink.with(|s| s.send()).or(fail(INTERNAL, "the sink failed")));
