@@ -221,8 +221,10 @@ static ghee_status get_marks(ghee_record_log *base, const char *group, ghee_stat
   return status;
 }
 
+static uint64_t most_bytes(const ghee_record_log *base) { return (void)base, (uint64_t)GHEE_FILE_LOG_MOST; }
+
 const struct ghee_record_log_ops ghee_record_log_file = {
-    .scheme = "file", .open = open_log, .close = close_log, .topic = topic_of, .partitions = list_partitions, .seek_time = seek_time,
+    .scheme = "file", .open = open_log, .close = close_log, .topic = topic_of, .most_bytes = most_bytes, .partitions = list_partitions, .seek_time = seek_time,
     .read = ghee_file_log_read, .next = ghee_file_log_next, .end = ghee_file_log_end,
     .open_writer = ghee_file_log_open_writer, .append = ghee_file_log_append, .flush = ghee_file_log_flush, .commit = ghee_file_log_commit,
     .abort = ghee_file_log_abort, .close_writer = ghee_file_log_close_writer, .set_marks = ghee_file_log_set_marks, .get_marks = get_marks};

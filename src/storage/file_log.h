@@ -15,7 +15,10 @@
 #include "base/buffer.h"
 #include "storage/record_log.h"
 
-enum { GHEE_FILE_LOG_HEAD = 4 + 8 + 8 }; /* before each record's body: its bytes, offset, hash of the body */
+enum {
+  GHEE_FILE_LOG_HEAD = 4 + 8 + 8, /* before each record's body: its bytes, offset, hash of the body */
+  GHEE_FILE_LOG_MOST = 1 << 30    /* bytes of a record */
+};
 
 typedef struct ghee_file_log {
   ghee_record_log base;

@@ -206,12 +206,21 @@ static ghee_status commit_writer(file_writer *writer, const marks *with, ghee_er
 
 /* ---- the writer ---- */
 
+static size_t bytes_of(const ghee_record *record) {
+  size_t bytes = record->key_bytes + record->value_bytes;
+  for (size_t i = 0; i < record->n_headers; i++) bytes += strlen(record->headers[i].name) + record->headers[i].value_bytes;
+  return bytes;
+}
+
 ghee_status ghee_file_log_append(ghee_log_writer *base, const ghee_record *records, size_t n, ghee_error *err) {
   file_writer *writer = (file_writer *)base;
   for (size_t i = 0; i < n; i++) {
     uint32_t partition = records[i].partition;
     if (partition == GHEE_ANY_PARTITION)
       partition = (uint32_t)((records[i].key ? ghee_hash(records[i].key, records[i].key_bytes, 0) : writer->next_partition++) % writer->n_partitions);
+    if (records[i].topic) return ghee_error_set(err, GHEE_UNSUPPORTED, "%s is a log of this machine, which has no other topics", writer->log->uri);
+    if (bytes_of(&records[i]) > GHEE_FILE_LOG_MOST)
+      return ghee_error_set(err, GHEE_LIMIT, "a record of %zu bytes is too large for %s, which takes %d at most", bytes_of(&records[i]), writer->log->uri, GHEE_FILE_LOG_MOST);
     if (partition >= writer->n_partitions)
       return ghee_error_set(err, GHEE_INVALID, "%s has %u partitions, no partition %u", writer->log->uri, writer->n_partitions, partition);
     encode(&writer->partitions[partition], &records[i]);

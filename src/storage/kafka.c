@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+enum { FRAME_BYTES = 512, DEFAULT_MESSAGE_BYTES = 1000000 }; /* around a record; message.max.bytes of librdkafka */
 enum { DEFAULT_TIMEOUT_S = 120, NEW_TOPIC_MS = 2000 }; /* a topic that was just made is not known to every broker at once */
 
 static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err, "talking to Kafka"); }
@@ -33,6 +34,16 @@ ghee_status ghee_kafka_status(rd_kafka_resp_err_t code) {
   }
 }
 
+static const char *advice_on(ghee_status status) {
+  switch (status) {
+    case GHEE_BUSY: return "; another writer has taken over its transactional id: two jobs of one name must not run at once";
+    case GHEE_DENIED: return "; check security.protocol, sasl.* and ssl.* in its options";
+    case GHEE_IO: return "; check that the brokers are up and can be reached";
+    case GHEE_LIMIT: return "; raise message.max.bytes in its options and max.message.bytes of the topic, or write smaller rows";
+    default: return "";
+  }
+}
+
 ghee_status ghee_kafka_fail(const ghee_kafka *log, const ghee_kafka_client *client, rd_kafka_resp_err_t code, ghee_error *err, const char *format, ...) {
   char doing[512];
   va_list args;
@@ -42,8 +53,7 @@ ghee_status ghee_kafka_fail(const ghee_kafka *log, const ghee_kafka_client *clie
   ghee_status status = ghee_kafka_status(code);
   const char *more = client && client->reason[0] ? client->reason : "";
   if (status == GHEE_IO && client && client->said && ghee_kafka_status(client->said) != GHEE_IO) status = ghee_kafka_status(client->said);
-  const char *advice = status == GHEE_BUSY ? "; another writer has taken over its transactional id: two jobs of one name must not run at once" : status == GHEE_DENIED ? "; check security.protocol, sasl.* and ssl.* in its options" : status == GHEE_IO ? "; check that the brokers are up and can be reached" : "";
-  return ghee_error_set(err, status, "cannot %s %s: %s%s%s%s%s", doing, log->uri, rd_kafka_err2str(code), *more ? " (" : "", more, *more ? ")" : "", advice);
+  return ghee_error_set(err, status, "cannot %s %s: %s%s%s%s%s", doing, log->uri, rd_kafka_err2str(code), *more ? " (" : "", more, *more ? ")" : "", advice_on(status));
 }
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque) {
@@ -371,6 +381,13 @@ static ghee_status read_settings(ghee_kafka *log, const ghee_settings *settings,
   return ghee_settings_from_environment(&log->settings, "GHEE_KAFKA", err);
 }
 
+static uint64_t record_limit(const ghee_settings *settings) {
+  uint64_t most = DEFAULT_MESSAGE_BYTES;
+  for (size_t i = 0; i < settings->count; i++)
+    if (strcmp(settings->items[i].key, "message.max.bytes") == 0) most = strtoull(settings->items[i].value, NULL, 10);
+  return most > FRAME_BYTES ? most - FRAME_BYTES : 1;
+}
+
 /* Only making a client tells whether librdkafka takes the settings; it connects to nothing yet. */
 static ghee_status check_settings(ghee_kafka *log, ghee_error *err) {
   ghee_kafka_client *client;
@@ -387,6 +404,7 @@ static ghee_status open_log(const char *uri, const ghee_settings *settings, ghee
   ghee_status status = parse_uri(log, uri, err);
   if (status == GHEE_OK) status = read_settings(log, settings, err);
   if (status == GHEE_OK) status = check_settings(log, err);
+  log->most_bytes = record_limit(&log->settings);
   if (status != GHEE_OK) {
     close_log(&log->base);
     return status;
@@ -397,8 +415,10 @@ static ghee_status open_log(const char *uri, const ghee_settings *settings, ghee
 
 static const char *topic_of(const ghee_record_log *base) { return ((const ghee_kafka *)base)->topic; }
 
+static uint64_t most_bytes(const ghee_record_log *base) { return ((const ghee_kafka *)base)->most_bytes; }
+
 const struct ghee_record_log_ops ghee_record_log_kafka = {
-    .scheme = "kafka", .open = open_log, .close = close_log, .topic = topic_of, .partitions = list_partitions, .seek_time = seek_time,
+    .scheme = "kafka", .open = open_log, .close = close_log, .topic = topic_of, .most_bytes = most_bytes, .partitions = list_partitions, .seek_time = seek_time,
     .read = ghee_kafka_read, .next = ghee_kafka_next, .end = ghee_kafka_end,
     .open_writer = ghee_kafka_open_writer, .append = ghee_kafka_append, .flush = ghee_kafka_flush, .commit = ghee_kafka_commit, .abort = ghee_kafka_abort,
     .close_writer = ghee_kafka_close_writer, .set_marks = ghee_kafka_set_marks, .get_marks = ghee_kafka_get_marks};

@@ -20,7 +20,7 @@ typedef struct ghee_kafka {
   ghee_record_log base;
   char *uri, *brokers, *topic;
   ghee_settings settings;            /* of librdkafka */
-  uint64_t timeout_ms;
+  uint64_t timeout_ms, most_bytes;   /* of a record */
   struct {
     pthread_mutex_t mutex;
     GHEE_ARRAY(struct ghee_kafka_client *) idle;

@@ -86,7 +86,8 @@ static bool add(kafka_writer *of, rd_kafka_vu_t part) { return ghee_array_push(&
 
 static bool describe(kafka_writer *of, const ghee_record *record) {
   of->parts.count = 0;
-  bool ok = add(of, (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = of->client->topic}) &&
+  rd_kafka_vu_t topic = record->topic ? (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = record->topic} : (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = of->client->topic};
+  bool ok = add(of, topic) &&
             add(of, (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = record->partition == GHEE_ANY_PARTITION ? RD_KAFKA_PARTITION_UA : (int32_t)record->partition}) &&
             add(of, (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY});
   if (ok && record->key) ok = add(of, (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)record->key, record->key_bytes}});
@@ -98,7 +99,7 @@ static bool describe(kafka_writer *of, const ghee_record *record) {
   return ok;
 }
 
-/* Hands one record over. The plain call is the cheaper one, but knows neither time nor headers. */
+/* Hands one record over. The plain call is the cheaper one, but knows neither time nor headers nor other topics. */
 static rd_kafka_resp_err_t produce(kafka_writer *of, const ghee_record *record, bool plain) {
   if (plain) {
     int32_t partition = record->partition == GHEE_ANY_PARTITION ? RD_KAFKA_PARTITION_UA : (int32_t)record->partition;
@@ -112,7 +113,7 @@ static rd_kafka_resp_err_t produce(kafka_writer *of, const ghee_record *record, 
 }
 
 static ghee_status append_one(kafka_writer *of, const ghee_record *record, ghee_error *err) {
-  bool plain = record->timestamp_ms < 0 && record->n_headers == 0;
+  bool plain = record->timestamp_ms < 0 && record->n_headers == 0 && !record->topic;
   if (!plain && !describe(of, record)) return no_memory(err);
   for (uint64_t end = 0;;) {
     rd_kafka_resp_err_t code = produce(of, record, plain);
@@ -121,6 +122,7 @@ static ghee_status append_one(kafka_writer *of, const ghee_record *record, ghee_
     if (!end) end = now + of->log->timeout_ms;
     if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || now >= end) {
       GHEE_TRY(state_of(of, err));
+      if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) return ghee_error_set(err, GHEE_NOT_FOUND, "%s has no partition %u", of->log->uri, record->partition);
       return ghee_kafka_fail(of->log, of->client, code, err, "write a record of %zu bytes to", record->key_bytes + record->value_bytes);
     }
     rd_kafka_poll(of->client->rk, GHEE_KAFKA_SLICE_MS);

@@ -32,6 +32,7 @@ typedef struct ghee_record {
   size_t key_bytes, value_bytes;
   const ghee_record_header *headers;
   size_t n_headers;
+  const char *topic;             /* append: another topic of the same brokers, in the same transaction (kafka:); NULL: the log's. Read: NULL */
 } ghee_record;
 #define GHEE_ANY_PARTITION UINT32_MAX
 
@@ -55,6 +56,8 @@ struct ghee_record_log_ops {
   void (*close)(ghee_record_log *log);
   /** The topic's name: borrowed. */
   const char *(*topic)(const ghee_record_log *log);
+  /** Key, value and headers of a record may have so many bytes together; more is GHEE_LIMIT at append. */
+  uint64_t (*most_bytes)(const ghee_record_log *log);
   /** All partitions as they are now. `out` is appended to. Blocks: yes. */
   ghee_status (*partitions)(ghee_record_log *log, ghee_log_ranges *out, ghee_error *err);
   /** For each of the `ranges`: `first` becomes the first offset whose record is not older than `time_ms`, `end` if there is none.

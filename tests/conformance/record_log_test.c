@@ -24,7 +24,7 @@ typedef struct backend {
   void (*remove)(void);
 } backend;
 
-static char uri[4096], topic[64];
+static char uri[4096], topic[160];
 static ghee_record_log *rlog;
 
 static const char *make_kafka(int partitions) {
@@ -487,6 +487,11 @@ static void test_a_record_that_is_too_large(void **state) {
   ghee_error err;
   assert_int_equal(writer->ops->append(writer, &record, 1, &err), GHEE_LIMIT);
   assert_non_null(strstr(err.message, "4194304 bytes"));
+  uint64_t most = rlog->ops->most_bytes(rlog);
+  assert_true(most > SMALL && most < LARGE);
+  record.value_bytes = (size_t)most;
+  OK(writer->ops->append(writer, &record, 1, &err_));
+  OK(writer->ops->flush(writer, &err_));
   writer->ops->close_writer(writer);
   end();
   begin_topic(1, "max.message.bytes", "1000"); /* the broker's word */
@@ -498,6 +503,32 @@ static void test_a_record_that_is_too_large(void **state) {
   writer->ops->close_writer(writer);
   end();
   free(large);
+}
+
+/* What goes to another topic is in the same transaction. */
+static void test_a_transaction_over_two_topics(void **state) {
+  (void)state;
+  char other[160];
+  begin(1);
+  snprintf(other, sizeof other, "other-%d", (int)getpid());
+  assert_true(kafka_admin_create(kafka_admin_address(), other, 1, NULL, NULL));
+  ghee_log_writer *writer = writer_of("two-topics");
+  for (int i = 0; i < 2; i++) {
+    ghee_record record = {.topic = other, .partition = GHEE_ANY_PARTITION, .timestamp_ms = -1, .value = i ? "kept" : "undone", .value_bytes = i ? 4 : 6};
+    append_text(writer, 0, i ? "a" : "b");
+    OK(writer->ops->append(writer, &record, 1, &err_));
+    if (i) OK(writer->ops->commit(writer, NULL, NULL, 0, &err_));
+    else OK(writer->ops->abort(writer, &err_));
+  }
+  writer->ops->close_writer(writer);
+  expect_texts(0, "a");
+  ghee_record_log_close(rlog);
+  assert_true(kafka_admin_delete(kafka_admin_address(), topic));
+  snprintf(topic, sizeof topic, "%s", other);
+  snprintf(uri, sizeof uri, "kafka://%s/%s", kafka_admin_address(), other);
+  OK(ghee_record_log_open(uri, NULL, &rlog, &err_));
+  expect_texts(0, "kept");
+  end();
 }
 
 static void service(const char *how) {
@@ -562,6 +593,7 @@ int main(void) {
       CASE(test_times_are_found, backend), CASE(test_keys_choose_partitions, backend), CASE(test_transactions_show_all_or_nothing, backend),    \
       CASE(test_a_second_writer_fences_the_first, backend), CASE(test_marks_of_groups, backend), CASE(test_offsets_that_are_gone, backend),     \
       CASE(test_a_log_that_is_not_there, backend), CASE(test_bad_settings, backend)
-  const struct CMUnitTest cases[] = {CASES(0), CASES(1), CASE(test_a_record_that_is_too_large, 1), CASE(test_a_broker_that_dies, 1)};
+  const struct CMUnitTest cases[] = {CASES(0), CASES(1), CASE(test_a_record_that_is_too_large, 1),
+                                     CASE(test_a_transaction_over_two_topics, 1), CASE(test_a_broker_that_dies, 1)};
   return cmocka_run_group_tests(cases, NULL, NULL);
 }
