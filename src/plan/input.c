@@ -35,6 +35,8 @@ struct ghee_part_reader {
   ghee_record read[READ_RECORDS];
   size_t given, n;
   bool over;
+  ghee_batch held;               /* more rows than one batch may have: those from `held_at` on are to come */
+  int64_t held_at;
 };
 
 /* ---- opening ---- */
@@ -121,6 +123,7 @@ void ghee_part_reader_close(ghee_part_reader *of) {
   if (of->file) ghee_open_files_give(&of->input->files, of->file);
   if (of->reader) of->log->ops->end(of->reader);
   ghee_records_free(of->records);
+  ghee_batch_release(&of->held);
   ghee_free(of);
 }
 
@@ -134,11 +137,27 @@ static ghee_status next_of_file(ghee_part_reader *of, ghee_batch *out, uint64_t 
 }
 
 static bool is_full(const ghee_part_reader *of) {
-  return ghee_records_count(of->records) >= (uint64_t)of->input->batch_rows || ghee_records_bytes(of->records) >= MOST_BATCH_BYTES;
+  return ghee_records_rows(of->records) >= (uint64_t)of->input->batch_rows || ghee_records_bytes(of->records) >= MOST_BATCH_BYTES;
+}
+
+/* Records of many rows do not end where batches do; which of its rows a batch begins with has no number. Copied, as some readers of batches take
+ * no slices. */
+static ghee_status next_held(ghee_part_reader *of, ghee_batch *out, uint64_t *row, ghee_error *err) {
+  int64_t left = ghee_batch_rows(&of->held) - of->held_at, rows = left < of->input->batch_rows ? left : of->input->batch_rows;
+  ghee_batch slice = {0};
+  GHEE_TRY(ghee_batch_slice(&of->held, of->held_at, rows, &slice, err));
+  ghee_status status = ghee_batch_concat(&slice, 1, out, err);
+  ghee_batch_release(&slice);
+  GHEE_TRY(status);
+  *row = UINT64_MAX;
+  of->held_at += rows;
+  if (rows == left) ghee_batch_release(&of->held);
+  return GHEE_OK;
 }
 
 /* By records and bytes alone, not by how they came, so that a second reading gives the same batches. */
 static ghee_status next_of_log(ghee_part_reader *of, ghee_batch *out, uint64_t *row, ghee_buffer *rejects, ghee_error *err) {
+  if (of->held.schema) return next_held(of, out, row, err);
   while (!of->over && !is_full(of)) {
     if (of->given == of->n) {
       ghee_status status = of->log->ops->next(of->reader, of->read, READ_RECORDS, &of->n, err);
@@ -151,8 +170,12 @@ static ghee_status next_of_log(ghee_part_reader *of, ghee_batch *out, uint64_t *
   }
   if (ghee_records_count(of->records) == 0) return GHEE_CLOSED;
   int64_t offset = 0;
-  GHEE_TRY(ghee_records_take(of->records, out, &offset, rejects, err));
-  *row = (uint64_t)offset;
+  bool one_by_one = ghee_records_rows(of->records) == ghee_records_count(of->records);
+  GHEE_TRY(ghee_records_take(of->records, &of->held, &offset, rejects, err));
+  of->held_at = 0;
+  if (ghee_batch_rows(&of->held) > of->input->batch_rows) return next_held(of, out, row, err);
+  ghee_batch_move(&of->held, out);
+  *row = one_by_one ? (uint64_t)offset : UINT64_MAX;
   return GHEE_OK;
 }
 

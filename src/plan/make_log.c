@@ -18,7 +18,8 @@ typedef struct log_maker {
   ghee_log_ranges ranges;       /* beside them: what is wanted of each */
   ghee_plan_records parts;
   ghee_schema *schema;
-  uint64_t sampled, sampled_bytes, sampled_memory;
+  uint64_t sampled, sampled_rows, sampled_bytes, sampled_memory;
+  uint64_t batch_bytes;         /* decoded, of a batch */
 } log_maker;
 
 static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err, "planning"); }
@@ -108,7 +109,7 @@ static ghee_status sample_range(ghee_record_log *log, const ghee_log_range *rang
   return status == GHEE_CLOSED ? GHEE_OK : status;
 }
 
-/* A part of each of some partitions; the columns of JSON are those of the first topic that has records. */
+/* A part of each of some partitions; the columns of values are those of the first topic that has records. */
 static ghee_status sample(log_maker *of, ghee_record_log *log, const char *uri, const ghee_log_ranges *ranges, ghee_error *err) {
   ghee_records *records;
   ghee_batch batch = {0};
@@ -116,7 +117,7 @@ static ghee_status sample(log_maker *of, ghee_record_log *log, const char *uri, 
   int64_t offset;
   size_t full = 0, taken = 0;
   for (size_t i = 0; i < ranges->count; i++) full += ranges->items[i].first < ranges->items[i].end;
-  if (full == 0 && (of->schema || strcmp(of->spec->format, "json") == 0)) return GHEE_OK;
+  if (full == 0 && (of->schema || strcmp(of->spec->format, "bytes") != 0)) return GHEE_OK;
   GHEE_TRY(ghee_records_new(of->spec, uri, of->schema, &records, err));
   size_t n = full < SAMPLE_PARTITIONS ? full : SAMPLE_PARTITIONS;
   ghee_status status = GHEE_OK;
@@ -126,6 +127,7 @@ static ghee_status sample(log_maker *of, ghee_record_log *log, const char *uri, 
     taken++;
   }
   of->sampled += ghee_records_count(records);
+  of->sampled_rows += ghee_records_rows(records);
   of->sampled_bytes += ghee_records_bytes(records);
   if (status == GHEE_OK) status = ghee_records_take(records, &batch, &offset, &rejects, err);
   if (status == GHEE_OK) of->sampled_memory += (uint64_t)ghee_batch_bytes(&batch);
@@ -184,9 +186,8 @@ static ghee_status mark_starts(log_maker *of, uint64_t bytes, uint64_t memory, g
   return GHEE_OK;
 }
 
-static ghee_status assemble(log_maker *of, uint64_t memory, ghee_plan **out, ghee_error *err) {
-  ghee_plan_draft draft = {.files = &of->files, .parts = &of->parts, .schema = of->schema, .format = of->spec->format,
-                           .batch_bytes = memory * (uint64_t)of->spec->stages[0].batch_rows};
+static ghee_status assemble(log_maker *of, ghee_plan **out, ghee_error *err) {
+  ghee_plan_draft draft = {.files = &of->files, .parts = &of->parts, .schema = of->schema, .format = of->spec->format, .batch_bytes = of->batch_bytes};
   return ghee_plan_assemble(of->spec, &draft, out, err);
 }
 
@@ -202,22 +203,24 @@ ghee_status ghee_plan_make_log(const ghee_job_spec *spec, int64_t limit_rows, gh
   ghee_status status = GHEE_OK;
   for (size_t i = 0; i < spec->n_input_uris && status == GHEE_OK; i++) status = read_log(&of, spec->input_uris[i], err);
   if (status == GHEE_OK && !of.schema)
-    status = ghee_error_set(err, GHEE_NOT_FOUND, "%s has no records between `from` and `to`, which the columns of its JSON could be taken from", spec->input_uris[0]);
+    status = ghee_error_set(err, GHEE_NOT_FOUND, "%s has no records between `from` and `to`, which the columns of their values could be taken from", spec->input_uris[0]);
   uint64_t bytes = of.sampled ? of.sampled_bytes / of.sampled + 1 : UNKNOWN_RECORD_BYTES, memory = of.sampled ? of.sampled_memory / of.sampled + 1 : UNKNOWN_RECORD_BYTES;
+  uint64_t rows = of.sampled_rows ? of.sampled_rows : 1, row_memory = of.sampled ? of.sampled_memory / rows + 1 : memory;
+  of.batch_bytes = row_memory * (uint64_t)spec->stages[0].batch_rows;
   if (status == GHEE_OK) status = spec->to.what == GHEE_BOUND_NEVER ? mark_starts(&of, bytes, memory, err) : cut_parts(&of, bytes, memory, err);
   if (status == GHEE_OK && spec->to.what != GHEE_BOUND_NEVER) ghee_plan_limit(&of.parts, limit_rows);
-  if (status == GHEE_OK) status = assemble(&of, memory, out, err);
+  if (status == GHEE_OK) status = assemble(&of, out, err);
   maker_fini(&of);
   return status;
 }
 
 ghee_status ghee_plan_make_round(const ghee_job_spec *spec, const ghee_plan *base, const ghee_log_ranges *ranges, ghee_plan **out, ghee_error *err) {
-  log_maker of = {.spec = spec, .schema = ghee_schema_ref(ghee_plan_schema(base))};
+  log_maker of = {.spec = spec, .schema = ghee_schema_ref(ghee_plan_schema(base)), .batch_bytes = base->header->totals.reader_bytes};
   uint64_t bytes, memory;
   ghee_plan_record_sizes(base, &bytes, &memory);
   ghee_status status = add_files(&of, spec->input_uris[0], ranges, err);
   if (status == GHEE_OK) status = cut_parts(&of, bytes, memory, err);
-  if (status == GHEE_OK) status = assemble(&of, memory, out, err);
+  if (status == GHEE_OK) status = assemble(&of, out, err);
   maker_fini(&of);
   return status;
 }

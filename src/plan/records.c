@@ -3,7 +3,7 @@
  *
  * Design notes
  * - The columns that describe a record are appended to builders as it comes. A JSON value becomes a line of a text that the jsonl format
- *   decodes when the batch is taken out.
+ *   decodes when the batch is taken out. A value of Arrow IPC is decoded at once, as only that tells how many rows it has.
  * - Row i must be record i. So each value is first seen to be one whole object by its brackets (no two records can be read as one, nor one
  *   as two), and a value without content becomes "{}". Where the decoder still fails, the records are tried one by one. */
 #include "plan/records.h"
@@ -12,6 +12,7 @@
 
 #include "format/format.h"
 #include "ghee/batch.h"
+#include "plan/ipc_values.h"
 #include "text/json.h"
 
 enum { N_KINDS = 6, MOST_SHOWN = 2048 };
@@ -24,9 +25,9 @@ typedef struct counts { int32_t *items; size_t count, capacity; } counts;
 struct ghee_records {
   const ghee_job_spec *spec;
   const char *where;
-  bool json;
+  bool json, ipc;                    /* what the values are; neither: bytes */
   char *columns[N_KINDS];            /* name of each that is wanted, else NULL */
-  ghee_schema *schema, *values;      /* of the batches; of the JSON values alone */
+  ghee_schema *schema, *values;      /* of the batches; of the values alone */
   const char **value_columns;        /* wanted of them; NULL: all. Borrowed texts */
   size_t n_value_columns;
   ghee_builder *texts[2], *header_names, *header_values; /* KEY and VALUE; the headers of all records, flat */
@@ -35,7 +36,9 @@ struct ghee_records {
   ghee_buffer has_time;
   ghee_buffer lines;                 /* JSON values */
   numbers line_ends;
+  ghee_ipc_values batches;           /* values of Arrow IPC */
   GHEE_ARRAY(const char *) reasons;  /* by record: why it cannot be read, NULL: it can */
+  GHEE_ARRAY(char *) texts_owned;    /* behind those of IPC */
   uint64_t bytes;
 };
 
@@ -59,9 +62,14 @@ static ghee_status begin(ghee_records *of, ghee_error *err) {
   of->header_ends.count = of->partitions.count = of->offsets.count = of->times.count = of->line_ends.count = of->reasons.count = 0;
   ghee_buffer_clear(&of->has_time);
   ghee_buffer_clear(&of->lines);
+  ghee_ipc_values_clear(&of->batches);
+  while (of->texts_owned.count > 0) ghee_free(of->texts_owned.items[--of->texts_owned.count]);
   of->bytes = 0;
   return ghee_array_push(&of->header_ends, 0) ? GHEE_OK : no_memory(err);
 }
+
+/* Whether values have columns of their own. */
+static bool parsed(const ghee_records *of) { return of->json || of->ipc; }
 
 static bool wants(const ghee_job_spec *spec, const char *column) {
   for (size_t i = 0; i < spec->n_columns; i++)
@@ -72,13 +80,13 @@ static bool wants(const ghee_job_spec *spec, const char *column) {
 static ghee_status choose_columns(ghee_records *of, ghee_error *err) {
   const ghee_job_spec *spec = of->spec;
   for (int i = 0; i < N_KINDS; i++) {
-    if (of->json && !(spec->metadata & 1u << i)) continue;
-    char *name = ghee_asprintf("%s%s", of->json ? spec->metadata_prefix : "", names[i]);
+    if (parsed(of) && !(spec->metadata & 1u << i)) continue;
+    char *name = ghee_asprintf("%s%s", parsed(of) ? spec->metadata_prefix : "", names[i]);
     if (!name) return no_memory(err);
     if (wants(spec, name)) of->columns[i] = name;
     else ghee_free(name);
   }
-  if (!of->json || spec->n_columns == 0) return GHEE_OK;
+  if (!parsed(of) || spec->n_columns == 0) return GHEE_OK;
   of->value_columns = ghee_alloc_zero(spec->n_columns, sizeof *of->value_columns);
   if (!of->value_columns) return no_memory(err);
   for (size_t c = 0; c < spec->n_columns; c++) {
@@ -101,7 +109,10 @@ static ghee_status split_schema(ghee_records *of, ghee_error *err) {
     if (!metadata) values[n++] = whole->children[c]->name;
   }
   ghee_status status = ghee_schema_project(of->schema, values, n, &of->values, err);
-  ghee_free(values);
+  ghee_free(of->value_columns);
+  of->value_columns = values;
+  of->n_value_columns = n;
+  of->batches.schema = status == GHEE_OK ? ghee_schema_ref(of->values) : NULL;
   return status;
 }
 
@@ -120,6 +131,9 @@ void ghee_records_free(ghee_records *of) {
   ghee_array_fini(&of->times);
   ghee_array_fini(&of->line_ends);
   ghee_array_fini(&of->reasons);
+  ghee_ipc_values_fini(&of->batches);
+  while (of->texts_owned.count > 0) ghee_free(of->texts_owned.items[--of->texts_owned.count]);
+  ghee_array_fini(&of->texts_owned);
   ghee_buffer_fini(&of->has_time);
   ghee_buffer_fini(&of->lines);
   ghee_free(of);
@@ -128,9 +142,12 @@ void ghee_records_free(ghee_records *of) {
 ghee_status ghee_records_new(const ghee_job_spec *spec, const char *where, ghee_schema *schema, ghee_records **out, ghee_error *err) {
   ghee_records *of = ghee_alloc_zero(1, sizeof *of);
   if (!of) return no_memory(err);
-  *of = (ghee_records){.spec = spec, .where = where, .json = strcmp(spec->format, "json") == 0, .schema = schema ? ghee_schema_ref(schema) : NULL};
+  *of = (ghee_records){.spec = spec, .where = where, .json = strcmp(spec->format, "json") == 0, .ipc = strcmp(spec->format, "ipc") == 0,
+                       .schema = schema ? ghee_schema_ref(schema) : NULL};
   ghee_status status = choose_columns(of, err);
-  if (status == GHEE_OK && schema && of->json) status = split_schema(of, err);
+  if (status == GHEE_OK && schema && parsed(of)) status = split_schema(of, err);
+  of->batches.columns = of->value_columns;
+  of->batches.n_columns = of->n_value_columns;
   if (status == GHEE_OK) status = begin(of, err);
   if (status != GHEE_OK) {
     ghee_records_free(of);
@@ -181,6 +198,22 @@ static ghee_status add_line(ghee_records *of, const ghee_record *record, ghee_er
   return ok ? GHEE_OK : no_memory(err);
 }
 
+/* A record without a value has no rows. */
+static ghee_status add_batches(ghee_records *of, const ghee_record *record, ghee_error *err) {
+  ghee_error why;
+  char *reason = NULL;
+  ghee_status status = record->value ? ghee_ipc_values_add(&of->batches, record->value, record->value_bytes, (uint32_t)of->offsets.count, &why) : GHEE_OK;
+  if (status == GHEE_NO_MEMORY) return no_memory(err);
+  if (status != GHEE_OK) {
+    reason = ghee_strdup(why.message);
+    if (!reason || !ghee_array_push(&of->texts_owned, reason)) {
+      ghee_free(reason);
+      return no_memory(err);
+    }
+  }
+  return ghee_array_push(&of->reasons, reason) ? GHEE_OK : no_memory(err);
+}
+
 static ghee_status add_text(ghee_builder *to, const void *data, size_t size, ghee_error *err) {
   return data ? ghee_builder_append_text(to, data, size, err) : ghee_builder_append_null(to, err);
 }
@@ -196,6 +229,7 @@ static ghee_status add_headers(ghee_records *of, const ghee_record *record, ghee
 
 ghee_status ghee_records_add(ghee_records *of, const ghee_record *record, ghee_error *err) {
   if (of->json) GHEE_TRY(add_line(of, record, err));
+  if (of->ipc) GHEE_TRY(add_batches(of, record, err));
   if (of->columns[KEY]) GHEE_TRY(add_text(of->texts[KEY], record->key, record->key_bytes, err));
   if (of->columns[VALUE]) GHEE_TRY(add_text(of->texts[VALUE], record->value, record->value_bytes, err));
   if (of->columns[HEADERS]) GHEE_TRY(add_headers(of, record, err));
@@ -207,6 +241,7 @@ ghee_status ghee_records_add(ghee_records *of, const ghee_record *record, ghee_e
 }
 
 uint64_t ghee_records_count(const ghee_records *of) { return of->offsets.count; }
+uint64_t ghee_records_rows(const ghee_records *of) { return of->ipc ? of->batches.record_of.count : of->offsets.count; }
 uint64_t ghee_records_bytes(const ghee_records *of) { return of->bytes; }
 
 /* ---- JSON values ---- */
@@ -241,17 +276,21 @@ static const uint8_t *line_at(const ghee_records *of, size_t i, size_t *size) {
 }
 
 static ghee_status refuse(const ghee_records *of, size_t i, const char *reason, ghee_error *err) {
-  return ghee_error_set(err, GHEE_CORRUPT, "the value at offset %lld of partition %d of %s cannot be read as JSON: %s; `on_reject: divert` would put it aside",
-                        (long long)of->offsets.items[i], of->partitions.items[i], of->where, reason);
+  return ghee_error_set(err, GHEE_CORRUPT, "the value at offset %lld of partition %d of %s cannot be read as %s: %s; `on_reject: divert` would put it aside",
+                        (long long)of->offsets.items[i], of->partitions.items[i], of->where, of->ipc ? "Arrow IPC" : "JSON", reason);
 }
 
-static void describe_reject(const ghee_records *of, size_t i, const char *reason, ghee_buffer *rejects) {
+static void put_value(const ghee_records *of, size_t i, ghee_json *json) {
   size_t size;
   const uint8_t *line = line_at(of, i, &size);
   char shown[MOST_SHOWN + 1];
   size_t n = size - 1 < MOST_SHOWN ? size - 1 : MOST_SHOWN;
   memcpy(shown, line, n);
   shown[n] = 0;
+  ghee_json_text(json, "value", shown);
+}
+
+static void describe_reject(const ghee_records *of, size_t i, const char *reason, ghee_buffer *rejects) {
   ghee_json json = {.out = rejects};
   ghee_json_begin_map(&json, NULL);
   ghee_json_text(&json, "stage", "input");
@@ -259,7 +298,7 @@ static void describe_reject(const ghee_records *of, size_t i, const char *reason
   ghee_json_int(&json, "partition", of->partitions.items[i]);
   ghee_json_int(&json, "offset", of->offsets.items[i]);
   ghee_json_text(&json, "reason", reason);
-  if (!of->reasons.items[i]) ghee_json_text(&json, "value", shown); /* else the line is not the value any more */
+  if (!of->reasons.items[i]) put_value(of, i, &json); /* else the line is not the value any more */
   ghee_json_end_map(&json);
   ghee_buffer_put(rejects, "\n", 1);
 }
@@ -312,6 +351,24 @@ static ghee_status take_values(ghee_records *of, ghee_batch *out, uint32_t **goo
     if (status == GHEE_OK) status = decode_good(of, *good, *n_good, out, err);
   }
   if (status == GHEE_OK && !of->values) of->values = ghee_schema_ref(out->schema);
+  return status;
+}
+
+/* ---- values of Arrow IPC ---- */
+
+/* As take_values; `*good` says the record of each row. */
+static ghee_status take_batches(ghee_records *of, ghee_batch *out, uint32_t **good, size_t *n_good, ghee_buffer *rejects, ghee_error *err) {
+  for (size_t i = 0; i < of->reasons.count; i++) {
+    if (!of->reasons.items[i]) continue;
+    if (!rejects) return refuse(of, i, of->reasons.items[i], err);
+    describe_reject(of, i, of->reasons.items[i], rejects);
+  }
+  if (rejects) GHEE_TRY(ghee_buffer_check(rejects, "keeping rejected rows", err));
+  *n_good = of->batches.record_of.count;
+  if (!(*good = ghee_alloc((*n_good + 1) * sizeof **good))) return no_memory(err);
+  if (*n_good > 0) memcpy(*good, of->batches.record_of.items, *n_good * sizeof **good);
+  ghee_status status = ghee_ipc_values_take(&of->batches, out, err);
+  if (status != GHEE_OK) ghee_error_prefix(err, "%s", of->where);
   return status;
 }
 
@@ -445,9 +502,9 @@ static ghee_status add_all(ghee_records *of, ghee_builder *to, ghee_buffer *reje
   uint32_t *good = NULL;
   size_t n_good = 0;
   ghee_status status = GHEE_OK;
-  if (of->json && !(of->value_columns && of->n_value_columns == 0)) {
+  if (of->ipc || (of->json && !(of->value_columns && of->n_value_columns == 0))) {
     ghee_batch values = {0};
-    status = take_values(of, &values, &good, &n_good, rejects, err);
+    status = (of->ipc ? take_batches : take_values)(of, &values, &good, &n_good, rejects, err);
     if (status == GHEE_OK) status = move_columns(to, ghee_schema_arrow(values.schema), &values.array, err);
     ghee_batch_release(&values);
   }

@@ -5,6 +5,7 @@ import pathlib
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -95,6 +96,63 @@ def test_values_that_are_no_json(kafka, tmp_path):
     dead = [json.loads(line) for f in (tmp_path / "dead").glob("*.jsonl") for line in f.read_text().splitlines()]
     assert sorted(d["offset"] * 2 + d["partition"] for d in dead) == sorted(bad)
     assert all(d["reason"] and topic in d["file"] for d in dead)
+
+
+def stream(table, codec=None, batch_rows=None):
+    """A table as a stream of Arrow IPC, of one batch or more."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=codec)) as writer:
+        writer.write_table(table, batch_rows)
+    return sink.getvalue().to_pybytes()
+
+
+def ids_table(start, rows):
+    ids = np.arange(start, start + rows)
+    return pa.table({"id": ids, "x": ids / 2, "name": pa.array([None if i % 7 == 0 else f"n{i}" for i in ids], pa.string())})
+
+
+def test_streams_of_arrow(kafka, tmp_path):
+    """Records of one batch, of several, of none, compressed, and tombstones; more rows in one than a batch may have."""
+    topic = kafka.topic(2)
+    sizes = [1, 20_000, 7, 0, 3000, 512, 1, 9999]
+    starts = np.cumsum([0, *sizes])
+    values = [stream(ids_table(start, rows), ["zstd", "lz4", None][i % 3], 100 if i % 2 else None) for i, (start, rows) in enumerate(zip(starts, sizes))]
+    kafka.write(topic, values + [None], partitions=2)
+    counted = kafka.topic(1)
+
+    def check(batch):
+        assert batch.num_rows <= 4096
+        return batch
+
+    LocalTask(ghee.Input(kafka.uri(topic), format="ipc", metadata=["offset", "partition"]), preprocess=ghee.Stage(check, form="arrow", workers=2, batch_size=4096),
+              output=tmp_path / "out").run()
+    got = table(tmp_path / "out").sort_by("id")
+    assert got.drop_columns(["_partition", "_offset"]).equals(ids_table(0, starts[-1]))
+    record = np.repeat(np.arange(len(sizes)), sizes)
+    assert got["_partition"].to_pylist() == (record % 2).tolist() and got["_offset"].to_pylist() == (record // 2).tolist()
+    LocalTask(ghee.Input(kafka.uri(topic), format="ipc", columns=["x", "_offset"], metadata=["offset"]), preprocess=ghee.Stage(as_is, form="arrow"), output=tmp_path / "x").run()
+    assert table(tmp_path / "x").column_names == ["x", "_offset"] and np.array_equal(read_ids(tmp_path / "x", "x"), np.arange(starts[-1]) / 2)
+    LocalTask(ghee.Input(kafka.uri(topic), format="ipc", columns=["_offset"], metadata=["offset"]), preprocess=ghee.Stage(as_is, form="arrow"), output=tmp_path / "o").run()
+    assert np.array_equal(read_ids(tmp_path / "o", "_offset"), np.sort(record // 2))
+    with pytest.raises(NotFoundError, match="has no records"):
+        LocalTask(ghee.Input(kafka.uri(counted), format="ipc"), preprocess=as_is, output=tmp_path / "none").run()
+
+
+def test_values_that_are_no_arrow(kafka, tmp_path):
+    """Damaged, of other columns, of other types: named or put aside as whole records; what casts without loss is read."""
+    topic = kafka.topic(1)
+    whole = stream(ids_table(0, 100))
+    narrow = ids_table(100, 50).set_column(0, "id", pa.array(np.arange(100, 150), pa.int32()))
+    bad = [b"", b"no arrow", whole[: len(whole) // 2], stream(pa.table({"id": [1]})), stream(ids_table(0, 3).set_column(0, "id", pa.array(["a", "b", "c"])))]
+    kafka.write(topic, [whole, *bad, stream(narrow)])
+    task = dict(input=ghee.Input(kafka.uri(topic), format="ipc"), preprocess=ghee.Stage(as_is, form="arrow"))
+    with pytest.raises(CorruptError, match="the value at offset 1 of partition 0 .* cannot be read as Arrow IPC"):
+        LocalTask(**task, output=tmp_path / "none").run()
+    result = LocalTask(**task, output=tmp_path / "out", on_reject="divert", dead_letter=tmp_path / "dead").run()
+    assert table(tmp_path / "out").equals(ids_table(0, 150))
+    dead = [json.loads(line) for f in (tmp_path / "dead").glob("*.jsonl") for line in f.read_text().splitlines()]
+    assert [d["offset"] for d in dead] == list(range(1, 1 + len(bad))) and all(d["reason"] for d in dead)
+    assert result.progress["rejected"] == len(bad)
 
 
 def test_lines_break_inside_of_values(kafka, tmp_path):
