@@ -98,8 +98,19 @@ class Broker:
             producer.poll(0)
         assert producer.flush(60) == 0
 
+    def partitions_of(self, keys, partitions):
+        """What Kafka's own client makes of each key (text)."""
+        command = f'. {UP / "env"}; exec "${{java[@]}}" {UP / "Partitions.java"} {partitions}'
+        done = subprocess.run(["bash", "-c", command], env=self.run_env, input="".join(f"{k}\n" for k in keys), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return [int(line) for line in done.stdout.split()]
+
     def read(self, topic):
         """All committed (partition, offset, value) of a topic."""
+        return [(m.partition(), m.offset(), m.value()) for m in self.messages(topic)]
+
+    def messages(self, topic):
+        """All committed messages of a topic."""
         from confluent_kafka import Consumer, TopicPartition
 
         consumer = Consumer({"bootstrap.servers": self.address, "group.id": "tests", "isolation.level": "read_committed", "enable.auto.commit": False,
@@ -110,7 +121,7 @@ class Broker:
         while len(ended) < len(partitions):
             for message in consumer.consume(10_000, 1.0):
                 if message.error() is None:
-                    found.append((message.partition(), message.offset(), message.value()))
+                    found.append(message)
                 else:
                     ended.add(message.partition())
         consumer.close()

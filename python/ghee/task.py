@@ -76,7 +76,12 @@ class Output:
     mode              "error": the folder must not be there (ExistsError); "overwrite"; "append"
     options           settings of the storage, as those of an Input
 
-    Or a topic ("kafka://host:9092/topic"), which gets each row as a record of JSON, exactly once; of the others only options is for it.
+    Or a topic ("kafka://host:9092/topic"), which gets each row exactly once. For it are:
+
+    format            json (by itself): each row is a record, an object of JSON; ipc: each batch is one, a stream of Arrow IPC
+    key               the column that is also the record's key: text, bytes or whole numbers
+    partition         the column of the partition's number; null, and without it the key chooses as Java's client does
+    headers           columns that become headers of their names
     """
 
     uri: Uri
@@ -86,6 +91,9 @@ class Output:
     row_group_rows: Optional[int] = None
     mode: Optional[str] = None
     options: Optional[Mapping[str, Any]] = None
+    key: Optional[str] = None
+    partition: Optional[str] = None
+    headers: Optional[Sequence[str]] = None
 
 
 @dataclasses.dataclass

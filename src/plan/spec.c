@@ -223,20 +223,21 @@ static ghee_status read_input_uris(ghee_job_spec *spec, const ghee_node *input, 
   return GHEE_OK;
 }
 
-static ghee_status read_columns(ghee_job_spec *spec, const ghee_node *input, ghee_error *err) {
+/* Names of columns, none twice. */
+static ghee_status read_columns(ghee_job_spec *spec, const ghee_node *map, const char *key, const char *const **out, size_t *out_n, ghee_error *err) {
   const char **columns = NULL;
   size_t n = 0;
-  GHEE_TRY(ghee_node_read_texts(input, "columns", &columns, &n, err));
+  GHEE_TRY(ghee_node_read_texts(map, key, &columns, &n, err));
   const char **kept = keep(spec, ghee_alloc_zero(n + 1, sizeof *kept));
   ghee_status status = kept ? GHEE_OK : no_memory(err);
   for (size_t i = 0; i < n && status == GHEE_OK; i++) {
     status = keep_text(spec, columns[i], &kept[i], err);
     for (size_t k = 0; k < i && status == GHEE_OK; k++)
-      if (strcmp(kept[k], kept[i]) == 0) status = ghee_node_error(ghee_node_get(input, "columns"), err, "column %s is named twice", kept[i]);
+      if (strcmp(kept[k], kept[i]) == 0) status = ghee_node_error(ghee_node_get(map, key), err, "column %s is named twice", kept[i]);
   }
   ghee_free(columns);
-  spec->columns = kept;
-  spec->n_columns = n;
+  *out = kept;
+  *out_n = n;
   return status;
 }
 
@@ -258,7 +259,7 @@ static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const 
   static const char *const of_logs[] = {"metadata", "metadata_prefix", "every", NULL};
   for (const char *const *key = of_logs; !spec->record_log && *key; key++)
     if (ghee_node_get(input, *key)) return ghee_node_error(ghee_node_get(input, *key), err, "%s is for topics; this input is files", *key);
-  GHEE_TRY(read_columns(spec, input, err));
+  GHEE_TRY(read_columns(spec, input, "columns", &spec->columns, &spec->n_columns, err));
   GHEE_TRY(read_shuffle(spec, input, err));
   GHEE_TRY(ghee_node_read_int(input, "epochs", 1, 16383, &epochs, err));
   GHEE_TRY(read_delimiter(input, &spec->csv_delimiter, err));
@@ -271,8 +272,24 @@ static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const 
   return GHEE_OK;
 }
 
+/* What the records of a topic have besides their values. */
+static ghee_status read_record_columns(ghee_job_spec *spec, const ghee_node *output, ghee_error *err) {
+  static const char *const keys[] = {"key", "partition", "headers", NULL};
+  const char *key_column = NULL, *partition = NULL;
+  for (const char *const *key = keys; *key; key++) {
+    const ghee_node *node = ghee_node_get(output, *key);
+    if (node && !spec->output_log) return ghee_node_error(node, err, "%s is for topics; this output is files", *key);
+    if (node && strcmp(spec->output_format, "ipc") == 0) return ghee_node_error(node, err, "%s is for records of one row each; with format: ipc a record is a whole batch", *key);
+  }
+  GHEE_TRY(ghee_node_read_text(output, "key", &key_column, err));
+  GHEE_TRY(ghee_node_read_text(output, "partition", &partition, err));
+  GHEE_TRY(keep_text(spec, key_column, &spec->key_column, err));
+  GHEE_TRY(keep_text(spec, partition, &spec->partition_column, err));
+  return read_columns(spec, output, "headers", &spec->header_columns, &spec->n_header_columns, err);
+}
+
 static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
-  static const char *const known[] = {"uri", "format", "codec", "target_file_size", "row_group_rows", "mode", "options", NULL};
+  static const char *const known[] = {"uri", "format", "codec", "target_file_size", "row_group_rows", "mode", "options", "key", "partition", "headers", NULL};
   static const char *const modes[] = {"error", "overwrite", "append", NULL};
   const ghee_node *output = NULL;
   const char *uri = NULL, *codec = NULL;
@@ -286,7 +303,9 @@ static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const
   GHEE_TRY(keep_uri(spec, uri, folder, &spec->output_uri, err));
   GHEE_TRY(ghee_spec_read_options(output, &spec->output_options, err));
   spec->output_log = ghee_uri_is_record_log(spec->output_uri);
-  if (spec->output_log) return ghee_spec_read_output_log(spec, output, err);
+  if (spec->output_log) GHEE_TRY(ghee_spec_read_output_log(spec, output, err));
+  GHEE_TRY(read_record_columns(spec, output, err));
+  if (spec->output_log) return GHEE_OK;
   if (spec->output_options.count > 0 && strncmp(spec->output_uri, "file:", 5) == 0)
     return ghee_node_error(ghee_node_get(output, "options"), err, "files of this machine have no options");
   GHEE_TRY(read_format(spec, output, &spec->output_format, err));
@@ -330,9 +349,9 @@ static ghee_status read_rest(ghee_job_spec *spec, const ghee_node *root, const c
   GHEE_TRY(ghee_node_read_int(root, "interleave", 1, 65536, &interleave, err));
   GHEE_TRY(ghee_node_read_text(root, "dead_letter", &dead, err));
   if (divert && spec->train) return ghee_node_error(ghee_node_get(root, "on_reject"), err, "on_reject: divert needs an output, train has none");
-  if (divert && !dead) return ghee_node_error(ghee_node_get(root, "on_reject"), err, "on_reject: divert needs dead_letter, the folder for refused rows");
-  if (divert && spec->output_log) return ghee_node_error(ghee_node_get(root, "on_reject"), err, "on_reject: divert is for an output of files, not for a topic");
+  if (divert && !dead) return ghee_node_error(ghee_node_get(root, "on_reject"), err, "on_reject: divert needs dead_letter, the folder or topic for refused rows");
   if (dead) GHEE_TRY(keep_uri(spec, dead, folder, &spec->dead_letter_uri, err));
+  if (dead) GHEE_TRY(ghee_spec_check_dead_letter(spec, ghee_node_get(root, "dead_letter"), err));
   spec->order = (ghee_order)order;
   spec->transport = (ghee_transport)transport;
   spec->divert = divert == 1;

@@ -4,12 +4,13 @@
  *   name: ratings
  *   input:   {uri: data/ratings, format: parquet, columns: [user, item], shuffle: {seed: 1, window: 8}, epochs: 3,
  *             delimiter: ",", header: true, null: "NA", options: {…}}
- *   input:   {uri: "kafka://host:9092/topic", format: bytes | json, from: earliest | latest | TIME | {PARTITION: OFFSET}, to: now | TIME | {…},
+ *   input:   {uri: "kafka://host:9092/topic", format: bytes | json | ipc, from: earliest | latest | TIME | {PARTITION: OFFSET}, to: now | TIME | {…},
  *             metadata: [key, offset], metadata_prefix: "_", every: {seconds: 10, rows: 1000000, bytes: 256MiB}, options: {security.protocol: SASL_SSL, sasl.password: "${NAME}"}}
  *   preprocess:  {run: "features:preprocess", workers: 16, batch_size: 8192, args: {…}, timeout: 30s, as: numpy,
  *                 rows: any, cpu: 1, memory: 2Gi, gpu: 0, image: "reco:1", env: {K: V}}
  *   train:       {…}          or   predict: {…}      and then optionally   postprocess: {…}
  *   output:  {uri: out, format: parquet, codec: zstd, target_file_size: 256MiB, row_group_rows: 1048576, mode: error}
+ *   output:  {uri: "kafka://host:9092/topic", format: json | ipc, key: COLUMN, partition: COLUMN, headers: [COLUMN], options: {…}}
  *   order: planned | any     on_reject: stop | divert     dead_letter: URI     max_crashes: 5      buffer: 64MiB
  *   transport: shm | zmq */
 #ifndef GHEE_PLAN_SPEC_H
@@ -56,10 +57,10 @@ typedef struct ghee_job_spec {
   char *name;
   const char *const *input_uris; size_t n_input_uris; /* canonical */
   ghee_settings input_options;
-  const char *format;       /* NULL: by suffix; of a record log: "bytes", "json" */
+  const char *format;       /* NULL: by suffix; of a record log: "bytes", "json", "ipc" */
   bool record_log;          /* the input is record logs; then: */
   ghee_log_bound from, to;
-  uint32_t metadata;        /* bits of key, value, headers, partition, offset, timestamp: columns besides those of JSON values */
+  uint32_t metadata;        /* bits of key, value, headers, partition, offset, timestamp: columns besides those of the values */
   char *metadata_prefix;
   uint64_t every_ms, every_rows, every_bytes; /* to: never: when what has come is read, and how much at most at once */
   const char *const *columns; size_t n_columns; /* 0: all */
@@ -69,11 +70,14 @@ typedef struct ghee_job_spec {
   ghee_stage_spec stages[GHEE_MAX_STAGES]; uint32_t n_stages; /* in the order of the data */
   bool train;               /* the last stage is train */
   const char *output_uri;   /* NULL for train */
-  bool output_log;          /* it is a topic; its format is "json" */
+  bool output_log;          /* it is a topic; its format is "json" or "ipc" */
+  const char *key_column, *partition_column; /* of the rows for a topic: what its record has. NULL: none */
+  const char *const *header_columns; size_t n_header_columns;
   ghee_settings output_options;
   const char *output_format, *codec; uint64_t target_file_bytes; int64_t row_group_rows; ghee_output_mode mode;
   ghee_order order;
   bool divert; const char *dead_letter_uri;
+  bool dead_letter_log;     /* it is a topic, of the brokers of the output */
   uint32_t max_crashes;     /* 0: no limit */
   uint32_t interleave;      /* I: chunks that are mixed in planned order, 16 */
   ghee_transport transport; /* how batches go from stage to stage */

@@ -69,6 +69,9 @@ static void put_output(ghee_json *json, const ghee_job_spec *spec) {
   ghee_json_text(json, "format", spec->output_format);
   ghee_spec_put_options(json, &spec->output_options);
   if (spec->output_log) {
+    if (spec->key_column) ghee_json_text(json, "key", spec->key_column);
+    if (spec->partition_column) ghee_json_text(json, "partition", spec->partition_column);
+    if (spec->n_header_columns) put_texts(json, "headers", spec->header_columns, spec->n_header_columns);
     ghee_json_end_map(json);
     return;
   }

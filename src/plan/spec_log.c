@@ -128,7 +128,7 @@ static ghee_status read_metadata(ghee_job_spec *spec, const ghee_node *input, gh
   size_t n = 0;
   GHEE_TRY(ghee_node_read_texts(input, "metadata", &texts, &n, err));
   ghee_status status = GHEE_OK;
-  if (n > 0 && strcmp(spec->format, "json") != 0)
+  if (n > 0 && strcmp(spec->format, "bytes") == 0)
     status = ghee_node_error(ghee_node_get(input, "metadata"), err, "format: %s has key, partition and the others as columns already", spec->format);
   for (size_t i = 0; i < n && status == GHEE_OK; i++) {
     uint32_t bit = 0;
@@ -170,7 +170,7 @@ static ghee_status check_endless(const ghee_job_spec *spec, const ghee_node *inp
 }
 
 ghee_status ghee_spec_read_log(ghee_job_spec *spec, const ghee_node *input, ghee_error *err) {
-  static const char *const formats[] = {"bytes", "json", NULL}, *const of_files[] = {"delimiter", "header", "null", NULL};
+  static const char *const formats[] = {"bytes", "json", "ipc", NULL}, *const of_files[] = {"delimiter", "header", "null", NULL};
   int format = 0;
   const char *prefix = "_";
   for (const char *const *key = of_files; *key; key++)
@@ -191,7 +191,7 @@ ghee_status ghee_spec_read_log(ghee_job_spec *spec, const ghee_node *input, ghee
 }
 
 ghee_status ghee_spec_read_output_log(ghee_job_spec *spec, const ghee_node *output, ghee_error *err) {
-  static const char *const formats[] = {"json", NULL}, *const of_files[] = {"codec", "target_file_size", "row_group_rows", "mode", NULL};
+  static const char *const formats[] = {"json", "ipc", NULL}, *const of_files[] = {"codec", "target_file_size", "row_group_rows", "mode", NULL};
   int format = 0;
   for (const char *const *key = of_files; *key; key++)
     if (ghee_node_get(output, *key)) return ghee_node_error(ghee_node_get(output, *key), err, "%s is for files; this output is a topic, to which records are added", *key);
@@ -200,6 +200,23 @@ ghee_status ghee_spec_read_output_log(ghee_job_spec *spec, const ghee_node *outp
   spec->mode = GHEE_OUTPUT_APPEND;
   for (size_t i = 0; i < spec->n_input_uris; i++)
     if (strcmp(spec->input_uris[i], spec->output_uri) == 0) return ghee_node_error(output, err, "output and input are the same topic, %s", spec->output_uri);
+  return GHEE_OK;
+}
+
+/* "kafka://a:1,b:2" of "kafka://a:1,b:2/topic". */
+static size_t brokers_of(const char *uri) { return strlen("kafka://") + strcspn(uri + strlen("kafka://"), "/"); }
+
+ghee_status ghee_spec_check_dead_letter(ghee_job_spec *spec, const ghee_node *node, ghee_error *err) {
+  spec->dead_letter_log = ghee_uri_is_record_log(spec->dead_letter_uri);
+  if (!spec->output_uri || (!spec->output_log && !spec->dead_letter_log)) return GHEE_OK;
+  if (!spec->output_log) return ghee_node_error(node, err, "dead_letter must be a folder, as the output is one: both are committed together");
+  if (!spec->dead_letter_log) return ghee_node_error(node, err, "dead_letter must be a topic, as the output is one: both are written in one transaction");
+  size_t n = brokers_of(spec->output_uri);
+  if (n != brokers_of(spec->dead_letter_uri) || strncmp(spec->output_uri, spec->dead_letter_uri, n) != 0)
+    return ghee_node_error(node, err, "dead_letter must be a topic of the same brokers as the output, %.*s: both are written in one transaction", (int)n, spec->output_uri);
+  if (strcmp(spec->output_uri, spec->dead_letter_uri) == 0) return ghee_node_error(node, err, "dead_letter and output are the same topic, %s", spec->output_uri);
+  for (size_t i = 0; i < spec->n_input_uris; i++)
+    if (strcmp(spec->input_uris[i], spec->dead_letter_uri) == 0) return ghee_node_error(node, err, "dead_letter and input are the same topic, %s", spec->dead_letter_uri);
   return GHEE_OK;
 }
 

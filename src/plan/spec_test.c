@@ -66,7 +66,9 @@ static void the_canonical_form_reads_back_to_itself(void **state) {
       "preprocess: {run: 'lib.so:f', workers: 7, batch_size: 100, timeout: 1234ms, as: arrow, rows: same, cpu: 0.5, memory: 2Gi, gpu: 1, image: 'i:1', args: {a: [1, 2.5, null, {b: \"q\\\"\"}]}}\n"
       "train: {run: 'm:f', as: numpy}\nmax_crashes: 0\ninterleave: 3\n",
       "input: {uri: data}\npreprocess: {}\npredict: {run: 'code:p.pkl'}\npostprocess: {}\n"
-      "output: {uri: out, format: csv, mode: append, target_file_size: 1MB, row_group_rows: 5}\non_reject: divert\ndead_letter: dead\norder: planned\n"};
+      "output: {uri: out, format: csv, mode: append, target_file_size: 1MB, row_group_rows: 5}\non_reject: divert\ndead_letter: dead\norder: planned\n",
+      "input: {uri: 'kafka://h:1/in', format: ipc, metadata: [offset], to: {0: 7}}\npredict: {}\n"
+      "output: {uri: 'kafka://h:1/out', format: json, key: a, partition: b, headers: [c, d]}\non_reject: divert\ndead_letter: 'kafka://h:1/dead'\n"};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     ghee_job_spec *spec = good(texts[i]);
     ghee_buffer first = {0}, second = {0};
@@ -110,6 +112,8 @@ static void mistakes_are_named_with_their_place(void **state) {
       {"input: {uri: a}\ntrain: {run: 'x.so:f'}\n", GHEE_INVALID, "job:2:", "Python"},
       {"input: {uri: a}\ntrain: {run: 'm:f'}\norder: any\n", GHEE_UNSUPPORTED, "job:3:", "planned"},
       {"input: {uri: a}\npredict: {}\noutput: {uri: b}\non_reject: divert\n", GHEE_INVALID, "job:4:", "dead_letter"},
+      {"input: {uri: a}\npredict: {}\noutput: {uri: b, key: c}\n", GHEE_INVALID, "job:3:", "for topics"},
+      {"input: {uri: a}\npredict: {}\noutput: {uri: 'kafka://h:1/b'}\non_reject: divert\ndead_letter: c\n", GHEE_INVALID, "job:5:", "must be a topic"},
       {"name: a/b\ninput: {uri: a}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "a/b"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     ghee_job_spec *spec;
@@ -138,6 +142,7 @@ static void nothing_is_left_without_memory(void **state) {
 }
 
 int main(void) {
+  ghee_record_log_register(&ghee_record_log_kafka);
   const struct CMUnitTest tests[] = {cmocka_unit_test(defaults_are_filled_in), cmocka_unit_test(the_canonical_form_reads_back_to_itself),
                                      cmocka_unit_test(mistakes_are_named_with_their_place), cmocka_unit_test(nothing_is_left_without_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,7 +126,7 @@ static ghee_status take_up(ghee_coordinator *of, uint32_t worker, const ghee_out
   if (!ghee_chunks_adopt(&of->chunks, &attempt, ghee_last_stage(of), worker))
     return ghee_error_set(err, GHEE_INTERNAL, "chunk %u is in the output's topic, and was given to a worker again", mark->chunk);
   if (leased) of->chunks.leased--; /* adopting has counted it a second time */
-  ghee_commit commit = {.ticket = ++of->next_ticket, .rows = mark->rows};
+  ghee_commit commit = {.ticket = ++of->next_ticket, .rows = mark->rows, .rejected = mark->rejected};
   if (!ghee_array_push(&commit.chunks, mark->chunk) || !ghee_array_push(&of->commits, commit)) {
     ghee_array_fini(&commit.chunks);
     return ghee_error_no_memory(err, "recording a chunk");

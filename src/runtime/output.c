@@ -266,21 +266,25 @@ static ghee_status finish_file(ghee_output *output, ghee_error *err) {
   return output->now.chunks.count > 0 ? stage(output, err) : GHEE_OK;
 }
 
-static ghee_status write_batch(ghee_output *output, const ghee_batch *batch, ghee_error *err) {
+static ghee_status write_batch(ghee_output *output, ghee_batch *batch, ghee_error *err) {
   if (output->topic) return ghee_output_log_write(output->topic, batch, err);
   if (!output->writer) GHEE_TRY(open_file(output, batch->schema, err));
   return output->format->write(output->writer, batch, err);
 }
 
-/* Commits the chunk whose rows were written, once the ledger has the one before. */
+/* Commits the chunk whose rows were written, and those it rejected, once the ledger has the one before. */
 static ghee_status commit_records(ghee_output *output, const ghee_attempt *attempt, ghee_error *err) {
   pthread_mutex_lock(&output->locked.mutex);
   while (!output->locked.canceled && output->locked.staged.count > 0) pthread_cond_wait(&output->locked.changed, &output->locked.mutex);
   bool go_on = !output->locked.canceled;
   pthread_mutex_unlock(&output->locked.mutex);
   if (!go_on) return GHEE_OK; /* undone when the output is closed */
-  ghee_output_mark mark = {.epoch = attempt->epoch, .chunk = attempt->chunk, .rows = output->now.output.rows};
+  ghee_output_mark mark = {.epoch = attempt->epoch, .chunk = attempt->chunk, .rows = output->now.output.rows, .rejected = output->rejected};
+  GHEE_TRY(ghee_output_log_reject(output->topic, &output->rejects, err));
   GHEE_TRY(ghee_output_log_commit(output->topic, &mark, err));
+  output->now.rejects.rows = output->rejected;
+  output->rejected = 0;
+  ghee_buffer_clear(&output->rejects);
   return stage(output, err);
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "format/format.h"
+#include "runtime/topic_rows.h"
 #include "storage/record_log.h"
 
 struct ghee_output_log {
@@ -13,7 +13,8 @@ struct ghee_output_log {
   ghee_log_writer *writer;
   char *id, *run;                      /* transactional id, and group; id of the run */
   int64_t serial;                      /* of the mark: offsets must be something */
-  GHEE_ARRAY(ghee_record) records;     /* of the batch in work */
+  ghee_topic_rows *rows;
+  const char *dead_topic;              /* for dead letters, of the same brokers; NULL: none */
 };
 
 static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err, "writing to a topic"); }
@@ -29,6 +30,8 @@ ghee_status ghee_output_log_open(const ghee_job_spec *spec, const char *run, uin
   if (status == GHEE_OK) status = output->log->ops->open_writer(output->log, output->id, &output->writer, err);
   /* Offsets in a transaction are refused while the broker still loads the group; asking for them waits until it has. */
   if (status == GHEE_OK) status = output->log->ops->get_marks(output->log, output->id, ignore, NULL, err);
+  if (status == GHEE_OK) status = ghee_topic_rows_new(spec, output->log, output->writer, &output->rows, err);
+  if (spec->dead_letter_log) output->dead_topic = strrchr(spec->dead_letter_uri, '/') + 1;
   if (status != GHEE_OK) {
     ghee_output_log_close(output);
     return status;
@@ -41,48 +44,27 @@ void ghee_output_log_close(ghee_output_log *output) {
   if (!output) return;
   if (output->writer) output->log->ops->close_writer(output->writer);
   ghee_record_log_close(output->log);
-  ghee_array_fini(&output->records);
+  ghee_topic_rows_free(output->rows);
   ghee_free(output->id);
   ghee_free(output->run);
   ghee_free(output);
 }
 
-/* The rows of a batch as lines of JSON. */
-static ghee_status encode(const ghee_batch *batch, ghee_buffer *out, ghee_error *err) {
-  const struct ghee_format_ops *format = ghee_format_named("jsonl");
-  ghee_writer *writer = NULL;
-  ghee_sink *sink;
-  GHEE_TRY(ghee_sink_to_buffer(out, "records", &sink, err));
-  ghee_status status = format->create(sink, batch->schema, NULL, &writer, err);
-  if (status == GHEE_OK) status = format->write(writer, batch, err);
-  if (status == GHEE_OK) status = format->finish(writer, err);
-  if (writer) format->abandon(writer);
-  sink->ops->close(sink);
-  return status;
-}
+ghee_status ghee_output_log_write(ghee_output_log *output, ghee_batch *batch, ghee_error *err) { return ghee_topic_rows_append(output->rows, batch, err); }
 
-static ghee_status append_lines(ghee_output_log *output, const ghee_buffer *lines, ghee_error *err) {
-  output->records.count = 0;
+ghee_status ghee_output_log_reject(ghee_output_log *output, const ghee_buffer *lines, ghee_error *err) {
   for (const uint8_t *at = lines->data, *end = at + lines->size; at < end;) {
     const uint8_t *line = memchr(at, '\n', (size_t)(end - at));
     size_t size = (size_t)((line ? line : end) - at);
-    ghee_record record = {.partition = GHEE_ANY_PARTITION, .timestamp_ms = -1, .value = at, .value_bytes = size};
-    if (!ghee_array_push(&output->records, record)) return no_memory(err);
+    ghee_record record = {.topic = output->dead_topic, .partition = GHEE_ANY_PARTITION, .timestamp_ms = -1, .value = at, .value_bytes = size};
+    GHEE_TRY(output->log->ops->append(output->writer, &record, 1, err));
     at += size + 1;
   }
-  return output->log->ops->append(output->writer, output->records.items, output->records.count, err);
-}
-
-ghee_status ghee_output_log_write(ghee_output_log *output, const ghee_batch *batch, ghee_error *err) {
-  ghee_buffer lines = {0};
-  ghee_status status = ghee_batch_rows(batch) > 0 ? encode(batch, &lines, err) : GHEE_OK;
-  if (status == GHEE_OK && lines.size > 0) status = append_lines(output, &lines, err);
-  ghee_buffer_fini(&lines);
-  return status;
+  return GHEE_OK;
 }
 
 ghee_status ghee_output_log_commit(ghee_output_log *output, const ghee_output_mark *mark, ghee_error *err) {
-  char *note = ghee_asprintf("%s %u %u %llu", output->run, mark->epoch, mark->chunk, (unsigned long long)mark->rows);
+  char *note = ghee_asprintf("%s %u %u %llu %llu", output->run, mark->epoch, mark->chunk, (unsigned long long)mark->rows, (unsigned long long)mark->rejected);
   if (!note) return no_memory(err);
   ghee_log_mark with = {.partition = 0, .offset = ++output->serial, .note = note};
   ghee_status status = output->log->ops->commit(output->writer, output->id, &with, 1, err);
@@ -95,11 +77,11 @@ typedef struct search { const char *run; ghee_output_mark mark; bool found; } se
 static ghee_status look(void *user, const ghee_log_mark *mark, ghee_error *err) {
   search *of = user;
   size_t n = strlen(of->run);
-  unsigned long long rows;
+  unsigned long long rows, rejected;
   (void)err;
   if (mark->partition != 0 || strncmp(mark->note, of->run, n) != 0 || mark->note[n] != ' ') return GHEE_OK; /* of an earlier run of that name */
-  of->found = sscanf(mark->note + n, " %u %u %llu", &of->mark.epoch, &of->mark.chunk, &rows) == 3;
-  of->mark.rows = rows;
+  of->found = sscanf(mark->note + n, " %u %u %llu %llu", &of->mark.epoch, &of->mark.chunk, &rows, &rejected) == 4;
+  if (of->found) of->mark.rows = rows, of->mark.rejected = rejected;
   return GHEE_OK;
 }
 
@@ -111,12 +93,17 @@ ghee_status ghee_output_log_last(ghee_output_log *output, ghee_output_mark *out,
   return GHEE_OK;
 }
 
-ghee_status ghee_output_log_check(const ghee_job_spec *spec, ghee_error *err) {
+static ghee_status check_topic(const ghee_job_spec *spec, const char *uri, ghee_error *err) {
   ghee_record_log *log;
   ghee_log_ranges ranges = {0};
-  GHEE_TRY(ghee_record_log_open(spec->output_uri, &spec->output_options, &log, err));
+  GHEE_TRY(ghee_record_log_open(uri, &spec->output_options, &log, err));
   ghee_status status = log->ops->partitions(log, &ranges, err);
   ghee_array_fini(&ranges);
   ghee_record_log_close(log);
   return status;
+}
+
+ghee_status ghee_output_log_check(const ghee_job_spec *spec, ghee_error *err) {
+  GHEE_TRY(check_topic(spec, spec->output_uri, err));
+  return spec->dead_letter_log ? check_topic(spec, spec->dead_letter_uri, err) : GHEE_OK;
 }

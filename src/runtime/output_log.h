@@ -15,18 +15,20 @@
 typedef struct ghee_output_log ghee_output_log;
 
 /** The last chunk that a sink has committed. */
-typedef struct ghee_output_mark { uint32_t epoch, chunk; uint64_t rows; } ghee_output_mark;
+typedef struct ghee_output_mark { uint32_t epoch, chunk; uint64_t rows, rejected; } ghee_output_mark;
 
 /** `run`: id of this run. Takes the sink's transactional id over. Blocks: yes. Owner: one thread. */
 ghee_status ghee_output_log_open(const ghee_job_spec *spec, const char *run, uint32_t sink, ghee_output_log **out, ghee_error *err);
 /** Without a commit before, what was written is undone. */
 void ghee_output_log_close(ghee_output_log *output);
-/** Each row becomes a record, its value an object of JSON. */
-ghee_status ghee_output_log_write(ghee_output_log *output, const ghee_batch *batch, ghee_error *err);
+/** As ghee_topic_rows_append. */
+ghee_status ghee_output_log_write(ghee_output_log *output, ghee_batch *batch, ghee_error *err);
+/** Each line becomes a record of the topic for dead letters, in the same transaction. */
+ghee_status ghee_output_log_reject(ghee_output_log *output, const ghee_buffer *lines, ghee_error *err);
 ghee_status ghee_output_log_commit(ghee_output_log *output, const ghee_output_mark *mark, ghee_error *err);
 /** What the sink has committed last in this run. GHEE_NOT_FOUND: nothing. Blocks: yes. */
 ghee_status ghee_output_log_last(ghee_output_log *output, ghee_output_mark *out, ghee_error *err);
-/** The topic of the output is there. */
+/** The topics of the output and of its dead letters are there. */
 ghee_status ghee_output_log_check(const ghee_job_spec *spec, ghee_error *err);
 
 #endif

@@ -26,12 +26,13 @@ def values(start, rows):
 class Job:
     """A job of the program ghee that follows a topic, and goes on after each stop."""
 
-    def __init__(self, kafka, folder, topic, state, output=None, rows_of=None, **every):
+    def __init__(self, kafka, folder, topic, state, output=None, rows_of=None, more=None, **every):
         self.folder, self.state, self.name = folder, state, f"follow-{topic}"
         self.description = folder / "job.yaml"
         self.description.write_text(json.dumps({
             "name": self.name, "input": {"uri": kafka.uri(topic), "format": "json", "to": "never", "every": {"seconds": 0.1, **every}},
-            "preprocess": {"workers": 2}, "predict": {"workers": 2}, "output": output or {"uri": "out", "target_file_size": "64KiB"}, "max_crashes": 0}))
+            "preprocess": {"workers": 2}, "predict": {"workers": 2}, "output": output or {"uri": "out", "target_file_size": "64KiB"}, "max_crashes": 0,
+            **(more or {})}))
         self.process = None
         if rows_of:
             self.rows = rows_of
@@ -171,15 +172,17 @@ def test_from_topic_to_topic(kafka, tmp_path, own_state):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_from_topic_to_topic_whoever_is_killed(kafka, tmp_path, own_state, seed):
     chance = random.Random(seed)
-    source, target = kafka.topic(4), kafka.topic(2)
-    kafka.write(source, values(0, 2000), partitions=4)
-    job = Job(kafka, tmp_path, source, own_state, output={"uri": kafka.uri(target)}, rows_of=lambda: len(kafka.read(target))).start()
+    source, target, dead = kafka.topic(4), kafka.topic(2), kafka.topic(1)
+    some = [b"no JSON" if i % 50 == 7 else value for i, value in enumerate(values(0, 8000))]
+    kafka.write(source, some[:2000], partitions=4)
+    job = Job(kafka, tmp_path, source, own_state, output={"uri": kafka.uri(target)}, rows_of=lambda: len(kafka.read(target)) + len(kafka.read(dead)),
+              more={"on_reject": "divert", "dead_letter": kafka.uri(dead)}).start()
     written = 2000
 
     def torment():
         nonlocal written
         if written < 8000:
-            kafka.write(source, values(written, 500), partitions=4)
+            kafka.write(source, some[written : written + 500], partitions=4)
             written += 500
         victims = job.processes()
         if victims and chance.random() < 0.6 and written < 8000:
@@ -192,7 +195,9 @@ def test_from_topic_to_topic_whoever_is_killed(kafka, tmp_path, own_state, seed)
 
     job.until(8000, torment)
     job.stop()
-    assert ids_of(kafka, target) == list(range(8000))
+    assert ids_of(kafka, target) == [i for i in range(8000) if i % 50 != 7]
+    letters = [json.loads(value) for _, _, value in kafka.read(dead)]
+    assert sorted(d["offset"] * 4 + d["partition"] for d in letters) == list(range(7, 8000, 50))
 
 
 def test_a_second_job_of_the_name_fences_the_first(kafka, tmp_path, own_state, tmp_path_factory):
