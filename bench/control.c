@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "ledger/ledger.h"
 
+enum { SINKS = 4 }; /* each names its files by a running number */
+
 static void fail(const ghee_error *err) {
   fprintf(stderr, "bench_control: %s\n", err->message);
   exit((int)err->status);
@@ -20,7 +22,7 @@ static void fail(const ghee_error *err) {
 static void queue(ghee_ledger *ledger, uint32_t chunk) {
   ghee_error err;
   char name[48];
-  snprintf(name, sizeof name, "part-000-%08x-%04u.parquet", (unsigned)(chunk * 2654435761u), (unsigned)chunk);
+  snprintf(name, sizeof name, "part-%03u-%08x-%04u.parquet", (unsigned)(chunk % SINKS), 0x5eed0000u + (unsigned)(chunk % SINKS), (unsigned)(chunk / SINKS));
   ghee_ledger_file file = {.name = name, .rows = 1000, .size_bytes = 1 << 20, .chunks = &chunk, .n_chunks = 1,
                            .checksum = "blake2b:0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8"};
   if (ghee_ledger_commit_files(ledger, &file, 1, chunk, &err) != GHEE_OK) fail(&err);
