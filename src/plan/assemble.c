@@ -2,7 +2,6 @@
  * Parts to a plan: chunks are cut, the block is written. */
 #include <string.h>
 
-#include "base/hash.h"
 #include "plan/plan_file.h"
 
 #define MOST_CHUNK_BYTES ((uint64_t)32 << 20)
@@ -130,11 +129,8 @@ static ghee_status write_block(const ghee_job_spec *spec, const ghee_plan_draft 
   uint8_t *kept = status == GHEE_OK ? ghee_alloc_aligned(block.size) : NULL;
   if (status == GHEE_OK && !kept) status = ghee_error_no_memory(err, "planning");
   if (status == GHEE_OK) {
-    header.size_bytes = block.size;
     memcpy(block.data, &header, sizeof header);
-    size_t behind = offsetof(ghee_plan_header, version);
-    header.hash = ghee_hash(block.data + behind, block.size - behind, 0);
-    memcpy(block.data, &header, sizeof header);
+    ghee_plan_seal(block.data, block.size);
     memcpy(kept, block.data, block.size);
     status = ghee_plan_of_block(kept, block.size, false, out, err);
   }

@@ -23,12 +23,59 @@ struct ghee_plan_order {
   uint32_t *parts;
 };
 
+/* ---- checking ----
+ * A plan of a million chunks takes 60 MB, and whoever loads it asks for little of it at a time: pages of a mapped one are given back as soon as
+ * they have been looked through, and come again from the page cache when they are asked for. */
+
+enum { WINDOW_BYTES = 1 << 20 };
+
+static void look_away(const ghee_plan *plan, const void *from, const void *to) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)from / page * page, end = (uintptr_t)to / page * page;
+  if (plan && plan->mapped && end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
+static uint64_t hash_of(const uint8_t *block, uint64_t size_bytes, const ghee_plan *plan) {
+  uint64_t hash = 0;
+  for (uint64_t at = offsetof(ghee_plan_header, version), n; at < size_bytes; at += n) {
+    n = size_bytes - at < WINDOW_BYTES ? size_bytes - at : WINDOW_BYTES;
+    hash = ghee_hash(block + at, n, hash);
+    look_away(plan, block + at, block + at + n);
+  }
+  return hash;
+}
+
+void ghee_plan_seal(uint8_t *block, uint64_t size_bytes) {
+  ghee_plan_header *header = (ghee_plan_header *)(void *)block;
+  header->size_bytes = size_bytes;
+  header->hash = hash_of(block, size_bytes, NULL);
+}
+
 static bool inside(const ghee_plan_header *header, uint64_t at, uint64_t count, uint64_t item_bytes) {
   return at % 8 == 0 && at <= header->size_bytes && count <= (header->size_bytes - at) / item_bytes;
 }
 
 static bool text_at(const ghee_plan *plan, uint64_t at) {
   return at < plan->size_bytes && memchr(plan->data + at, 0, plan->size_bytes - at);
+}
+
+static bool parts_fit(const ghee_plan *plan) {
+  const ghee_plan_totals *totals = &plan->header->totals;
+  int64_t rows = 0;
+  enum { WINDOW = WINDOW_BYTES / sizeof(ghee_plan_record) };
+  for (uint64_t i = 0; i < totals->parts; i++) {
+    const ghee_plan_record *part = &plan->parts[i];
+    if (part->file >= totals->files || part->rows < -1 || (part->rows > 0 && __builtin_add_overflow(rows, part->rows, &rows))) return false;
+    if (i % WINDOW == WINDOW - 1) look_away(plan, part - (WINDOW - 1), part);
+  }
+  return true;
+}
+
+static bool starts_fit(const ghee_plan *plan) {
+  const ghee_plan_totals *totals = &plan->header->totals;
+  for (uint64_t i = 0; i < totals->chunks; i++)
+    if (plan->starts[i] > plan->starts[i + 1] || plan->starts[i + 1] > totals->parts) return false;
+  look_away(plan, plan->starts, plan->starts + totals->chunks);
+  return true;
 }
 
 static bool tables_fit(ghee_plan *plan) {
@@ -43,21 +90,13 @@ static bool tables_fit(ghee_plan *plan) {
   plan->starts = (const uint32_t *)(plan->data + header->starts_at);
   for (uint64_t i = 0; i < totals->files; i++)
     if (!text_at(plan, plan->files[i].uri_at) || !text_at(plan, plan->files[i].version_at)) return false;
-  int64_t rows = 0;
-  for (uint64_t i = 0; i < totals->parts; i++) {
-    const ghee_plan_record *part = &plan->parts[i];
-    if (part->file >= totals->files || part->rows < -1 || (part->rows > 0 && __builtin_add_overflow(rows, part->rows, &rows))) return false;
-  }
-  for (uint64_t i = 0; i < totals->chunks; i++)
-    if (plan->starts[i] > plan->starts[i + 1] || plan->starts[i + 1] > totals->parts) return false;
-  return true;
+  return parts_fit(plan) && starts_fit(plan);
 }
 
 static bool header_fits(const ghee_plan *plan) {
   const ghee_plan_header *header = plan->header;
-  size_t behind = offsetof(ghee_plan_header, version);
   return plan->size_bytes >= sizeof *header && header->magic == GHEE_PLAN_MAGIC && header->version == GHEE_PLAN_VERSION &&
-         header->size_bytes == plan->size_bytes && header->hash == ghee_hash(plan->data + behind, plan->size_bytes - behind, 0);
+         header->size_bytes == plan->size_bytes && header->hash == hash_of(plan->data, plan->size_bytes, plan);
 }
 
 static ghee_status open_block(ghee_plan *plan, ghee_error *err) {

@@ -7,11 +7,11 @@
 
 #include "plan/plan.h"
 
-enum { GHEE_PLAN_VERSION = 2 };
+enum { GHEE_PLAN_VERSION = 3 };
 #define GHEE_PLAN_MAGIC 0x6e616c7065656867u /* "gheeplan" */
 
 typedef struct ghee_plan_header {
-  uint64_t magic, hash;          /* hash of everything behind this field */
+  uint64_t magic, hash;          /* hash of everything behind this field: ghee_plan_seal */
   uint32_t version, shuffle;
   uint64_t seed;
   uint64_t size_bytes;
@@ -51,6 +51,8 @@ struct ghee_plan {
   struct ghee_plan_order *order;
 };
 
+/** Says in the header of a block that it is whole: its size, and the hash of what is behind. */
+void ghee_plan_seal(uint8_t *block, uint64_t size_bytes);
 /** Makes a plan of a whole block, which it takes (munmap or ghee_free_aligned, also on failure). Checks it: GHEE_CORRUPT. */
 ghee_status ghee_plan_of_block(const uint8_t *data, uint64_t size_bytes, bool mapped, ghee_plan **out, ghee_error *err);
 

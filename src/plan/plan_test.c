@@ -63,7 +63,7 @@ static void test_a_shuffle_has_every_part_once(void **state) {
     uint32_t *starts = (uint32_t *)(void *)(block.data + header->starts_at);     \
     (void)parts, (void)starts;                                                   \
     field = value;                                                               \
-    sample_plan_seal(&block);                                                    \
+    ghee_plan_seal(block.data, block.size);                                                    \
     if (open_block(&block, &plan, &why) != GHEE_CORRUPT) fail_msg("%s", #field); \
     assert_null(plan);                                                           \
     ghee_buffer_fini(&block);                                                    \

@@ -3,17 +3,8 @@
 #ifndef GHEE_PLAN_SAMPLE_H
 #define GHEE_PLAN_SAMPLE_H
 
-#include "base/hash.h"
 #include "batch/types_sample.h"
 #include "plan/plan_file.h"
-
-/** Says that the block is whole: its size and its hash. */
-static inline void sample_plan_seal(ghee_buffer *block) {
-  ghee_plan_header *header = (ghee_plan_header *)(void *)block->data;
-  size_t behind = offsetof(ghee_plan_header, version);
-  header->size_bytes = block->size;
-  header->hash = ghee_hash(block->data + behind, block->size - behind, 0);
-}
 
 /** Two files with parts of 5, 5 and unknown rows, in chunks of two and one. */
 static inline void sample_plan(uint32_t shuffle, ghee_buffer *block) {
@@ -42,7 +33,7 @@ static inline void sample_plan(uint32_t shuffle, ghee_buffer *block) {
   ghee_buffer_put(block, starts, sizeof starts);
   ghee_buffer_put(block, texts, sizeof texts);
   ghee_buffer_put(block, bytes.data, bytes.size);
-  sample_plan_seal(block);
+  ghee_plan_seal(block->data, block->size);
   ghee_buffer_fini(&bytes);
   ghee_schema_unref(schema);
 }

@@ -54,6 +54,7 @@ static ghee_job_phase phase_of(const ghee_coordinator *of, uint64_t first_batch_
 /* Rows of the chunks that are done: what was read, each row once. -1 where a text file's rows are not known. */
 static int64_t rows_of_done(const ghee_coordinator *of) {
   int64_t sum = 0;
+  if (of->chunks.done == of->chunks.chunks) return ghee_plan_totals_of(of->plan)->rows;
   for (uint32_t i = 0; i < of->chunks.chunks; i++) {
     const ghee_chunk_slot *slot = ghee_chunks_slot(&of->chunks, 0, i);
     if (!slot || slot->state != GHEE_CHUNK_DONE) continue;

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/memory.h"
 #include "plan/plan_file.h"
 
@@ -26,16 +25,11 @@ static void ask(const ghee_plan *plan) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  size_t behind = offsetof(ghee_plan_header, version);
   uint8_t *block = ghee_alloc_aligned(size);
   ghee_plan *plan;
   ghee_error err = {0};
   memcpy(block, data, size);
-  if (size >= sizeof(ghee_plan_header)) {
-    ghee_plan_header *header = (ghee_plan_header *)(void *)block;
-    header->size_bytes = size;
-    header->hash = ghee_hash(block + behind, size - behind, 0);
-  }
+  if (size >= sizeof(ghee_plan_header)) ghee_plan_seal(block, size);
   if (ghee_plan_of_block(block, size, false, &plan, &err) != GHEE_OK) return err.message[0] ? 0 : (abort(), 0);
   ask(plan);
   ghee_plan_free(plan);
