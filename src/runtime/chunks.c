@@ -211,16 +211,6 @@ uint64_t ghee_chunks_rewind(ghee_chunks *table, const ghee_place *place, uint32_
   return (uint64_t)table->generation << 32 | table->counter;
 }
 
-uint32_t ghee_chunks_held_by(const ghee_chunks *table, uint32_t stage, uint32_t worker) {
-  uint32_t n = 0;
-  for (uint32_t e = table->epoch; e < table->epoch + 2 && e < table->epochs; e++)
-    for (uint32_t i = 0; i < table->chunks; i++) {
-      const ghee_chunk_slot *slot = &table->slots[e & 1][i];
-      n += slot->state == GHEE_CHUNK_HELD && slot->stage == stage && slot->worker == worker;
-    }
-  return n;
-}
-
 uint64_t ghee_chunks_wanted(const ghee_chunks *table) {
   return table->closed ? table->leased : (uint64_t)table->chunks * table->epochs;
 }

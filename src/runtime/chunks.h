@@ -52,7 +52,6 @@ void ghee_chunks_bury(ghee_chunks *table, uint32_t stage, uint32_t worker, void 
 /** Training begins again at `place`: what lies before its window is done, the rest todo. Returns the newest dead token. */
 uint64_t ghee_chunks_rewind(ghee_chunks *table, const ghee_place *place, uint32_t interleave);
 const ghee_chunk_slot *ghee_chunks_slot(const ghee_chunks *table, uint32_t epoch, uint32_t chunk); /* NULL: not open */
-uint32_t ghee_chunks_held_by(const ghee_chunks *table, uint32_t stage, uint32_t worker);
 /** How many are to be done in all: every chunk of every epoch, or after a limit those that were leased. */
 uint64_t ghee_chunks_wanted(const ghee_chunks *table);
 
