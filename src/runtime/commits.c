@@ -40,6 +40,27 @@ ghee_status ghee_commits_on_complete(ghee_coordinator *of, uint32_t worker, cons
   return GHEE_OK;
 }
 
+/* One more commit that waits for the ledger's answer, with room for its chunks; NULL without memory. */
+static ghee_commit *expect(ghee_coordinator *of, size_t n_chunks) {
+  ghee_commit *commit = ghee_alloc(sizeof *commit + n_chunks * sizeof *commit->chunks);
+  if (!commit) return NULL;
+  *commit = (ghee_commit){.ticket = ++of->next_ticket, .n_chunks = n_chunks};
+  if (of->commits) of->last_commit->next = commit;
+  else of->commits = commit;
+  of->last_commit = commit;
+  return commit;
+}
+
+static void forget_first(ghee_coordinator *of) {
+  ghee_commit *first = of->commits;
+  of->commits = first->next;
+  ghee_free(first);
+}
+
+void ghee_commits_close(ghee_coordinator *of) {
+  while (of->commits) forget_first(of);
+}
+
 static void say_committed(ghee_coordinator *of, uint64_t peer, uint64_t ticket) {
   ghee_crew *sinks = &of->crews[ghee_last_stage(of)];
   ghee_say_message message = {.what = GHEE_SAY_COMMITTED, .ticket = ticket};
@@ -72,39 +93,35 @@ ghee_status ghee_commits_on_staged(ghee_coordinator *of, uint32_t worker, ghee_s
     return GHEE_OK;
   }
   if (verdict < 0) return ghee_error_set(err, GHEE_INTERNAL, "worker %u staged %s with chunks that are not its own", worker, said->output.name);
-  ghee_commit commit = {.ticket = ++of->next_ticket, .peer = peer, .worker_ticket = said->ticket, .rows = said->output.rows, .rejected = said->rejects.rows};
-  bool ok = true;
-  for (size_t i = 0; i < said->chunks.count && ok; i++) ok = ghee_array_push(&commit.chunks, said->chunks.items[i].chunk);
-  if (!ok || !ghee_array_push(&of->commits, commit)) {
-    ghee_array_fini(&commit.chunks);
-    return ghee_error_no_memory(err, "recording a file");
+  ghee_commit *commit = expect(of, said->chunks.count);
+  if (!commit) return ghee_error_no_memory(err, "recording a file");
+  commit->peer = peer;
+  commit->worker_ticket = said->ticket;
+  commit->rows = said->output.rows;
+  commit->rejected = said->rejects.rows;
+  for (size_t i = 0; i < said->chunks.count; i++) {
+    commit->chunks[i] = said->chunks.items[i].chunk;
+    ghee_chunks_stage(&of->chunks, said->chunks.items[i].epoch, commit->chunks[i]);
   }
-  for (size_t i = 0; i < said->chunks.count; i++) ghee_chunks_stage(&of->chunks, said->chunks.items[i].epoch, said->chunks.items[i].chunk);
   ghee_ledger_file files[2];
   size_t n = 0;
   if (*said->output.name) files[n++] = file_of(&said->output, false);
   if (*said->rejects.name) files[n++] = file_of(&said->rejects, true);
-  if (n == 0) return ghee_ledger_commit_chunks(of->ledger, commit.chunks.items, commit.chunks.count, commit.ticket, err);
-  files[0].chunks = commit.chunks.items;
-  files[0].n_chunks = commit.chunks.count;
-  return ghee_ledger_commit_files(of->ledger, files, n, commit.ticket, err);
+  if (n == 0) return ghee_ledger_commit_chunks(of->ledger, commit->chunks, commit->n_chunks, commit->ticket, err);
+  files[0].chunks = commit->chunks;
+  files[0].n_chunks = commit->n_chunks;
+  return ghee_ledger_commit_files(of->ledger, files, n, commit->ticket, err);
 }
 
 static ghee_status on_recorded(ghee_coordinator *of, uint64_t ticket, const ghee_error *how, ghee_error *err) {
-  for (size_t i = 0; i < of->commits.count; i++) {
-    ghee_commit commit = of->commits.items[i];
-    if (commit.ticket != ticket) continue;
-    of->commits.items[i] = of->commits.items[--of->commits.count];
-    if (how->status == GHEE_OK) {
-      for (size_t k = 0; k < commit.chunks.count; k++) ghee_chunks_finish(&of->chunks, of->chunks.epoch, commit.chunks.items[k]);
-      of->rows_rejected += commit.rejected;
-      of->rows_committed += commit.rows;
-      say_committed(of, commit.peer, commit.worker_ticket);
-    }
-    ghee_array_fini(&commit.chunks);
-    if (how->status == GHEE_OK) return GHEE_OK;
-    return ghee_error_set(err, how->status, "a file of the output could not be recorded: %s", how->message);
-  }
+  const ghee_commit *commit = of->commits;
+  if (!commit || commit->ticket != ticket) return ghee_error_set(err, GHEE_INTERNAL, "the ledger answers a commit that is not the oldest");
+  if (how->status != GHEE_OK) return ghee_error_set(err, how->status, "a file of the output could not be recorded: %s", how->message);
+  for (size_t i = 0; i < commit->n_chunks; i++) ghee_chunks_finish(&of->chunks, of->chunks.epoch, commit->chunks[i]);
+  of->rows_rejected += commit->rejected;
+  of->rows_committed += commit->rows;
+  say_committed(of, commit->peer, commit->worker_ticket);
+  forget_first(of);
   return GHEE_OK;
 }
 
@@ -126,13 +143,13 @@ static ghee_status take_up(ghee_coordinator *of, uint32_t worker, const ghee_out
   if (!ghee_chunks_adopt(&of->chunks, &attempt, ghee_last_stage(of), worker))
     return ghee_error_set(err, GHEE_INTERNAL, "chunk %u is in the output's topic, and was given to a worker again", mark->chunk);
   if (leased) of->chunks.leased--; /* adopting has counted it a second time */
-  ghee_commit commit = {.ticket = ++of->next_ticket, .rows = mark->rows, .rejected = mark->rejected};
-  if (!ghee_array_push(&commit.chunks, mark->chunk) || !ghee_array_push(&of->commits, commit)) {
-    ghee_array_fini(&commit.chunks);
-    return ghee_error_no_memory(err, "recording a chunk");
-  }
+  ghee_commit *commit = expect(of, 1);
+  if (!commit) return ghee_error_no_memory(err, "recording a chunk");
+  commit->rows = mark->rows;
+  commit->rejected = mark->rejected;
+  commit->chunks[0] = mark->chunk;
   ghee_chunks_stage(&of->chunks, mark->epoch, mark->chunk);
-  return ghee_ledger_commit_chunks(of->ledger, commit.chunks.items, 1, commit.ticket, err);
+  return ghee_ledger_commit_chunks(of->ledger, commit->chunks, 1, commit->ticket, err);
 }
 
 ghee_status ghee_commits_before_sink(ghee_coordinator *of, uint32_t worker, ghee_error *err) {
@@ -201,7 +218,7 @@ ghee_status ghee_commits_settle(ghee_coordinator *of, ghee_error *err) {
     if (!ghee_rounds_active(of)) return GHEE_OK;
   }
   uint64_t wanted = ghee_chunks_wanted(&of->chunks);
-  if (of->chunks.done >= wanted && of->commits.count == 0) {
+  if (of->chunks.done >= wanted && !of->commits) {
     GHEE_TRY(complete(of, err));
   } else if (of->chunks.done + of->chunks.accepted >= wanted && !of->flushed) {
     ghee_say_message flush = {.what = GHEE_SAY_FLUSH};

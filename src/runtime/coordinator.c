@@ -234,8 +234,7 @@ static void close_all(ghee_coordinator *of) {
   if (of->ledger) ghee_ledger_close(of->ledger);
   if (of->store) ghee_object_store_close(of->store);
   ghee_chunks_fini(&of->chunks);
-  for (size_t i = 0; i < of->commits.count; i++) ghee_array_fini(&of->commits.items[i].chunks);
-  ghee_array_fini(&of->commits);
+  ghee_commits_close(of);
   ghee_array_fini(&of->crashes);
   ghee_rounds_close(of);
   ghee_plan_free(of->plan);

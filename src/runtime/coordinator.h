@@ -35,11 +35,13 @@ typedef struct ghee_crew {
   ghee_buffer schema;             /* encoded, once fixed; size 0 before */
 } ghee_crew;
 
-/** A commit that the ledger has not answered yet. */
+/** A commit that the ledger has not answered yet; it answers in order. */
 typedef struct ghee_commit {
+  struct ghee_commit *next;
   uint64_t ticket, peer, worker_ticket;
   uint64_t rows, rejected;
-  GHEE_ARRAY(uint32_t) chunks;
+  size_t n_chunks;
+  uint32_t chunks[];
 } ghee_commit;
 
 /** Deaths inside one batch. */
@@ -67,7 +69,7 @@ typedef struct ghee_coordinator {
   bool over, stopping;            /* the job has an outcome; the client wants it to stop */
   ghee_job_state outcome;
   ghee_error failure;
-  GHEE_ARRAY(ghee_commit) commits;
+  ghee_commit *commits, *last_commit; /* oldest first; last_commit is valid while there are any */
   uint64_t next_ticket;
   GHEE_ARRAY(ghee_crash) crashes;
   struct ghee_rounds *rounds;     /* of a job without end, else NULL */
@@ -114,6 +116,7 @@ uint32_t ghee_ranks_from_seq(const ghee_coordinator *of, const ghee_attempt *att
 
 /* ---- commits.c ---- */
 ghee_status ghee_commits_open(ghee_coordinator *of, ghee_error *err);
+void ghee_commits_close(ghee_coordinator *of);
 ghee_status ghee_commits_on_complete(ghee_coordinator *of, uint32_t worker, const ghee_say_complete *said, ghee_error *err);
 ghee_status ghee_commits_on_staged(ghee_coordinator *of, uint32_t worker, ghee_say_staged *said, ghee_error *err);
 ghee_status ghee_commits_on_ledger(ghee_coordinator *of, ghee_error *err);
