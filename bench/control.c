@@ -64,7 +64,7 @@ static double run(const char *path, uint32_t all, uint32_t on_their_way) {
 }
 
 int main(int argc, char **argv) {
-  static const struct { uint32_t all, on_their_way; } rounds[] = {{200, 1}, {2000, 16}, {50000, 256}, {100000, 2048}, {1000000, 2048}};
+  static const struct { uint32_t all, on_their_way; } rounds[] = {{200, 1}, {2000, 256}, {64000, 2048}, {1000000, 2048}};
   char path[4100];
   if (argc < 2) {
     fprintf(stderr, "usage: bench_control FOLDER [MOST]\n");

@@ -35,16 +35,24 @@ def lines(*command):
 
 
 def control(o):
-    """Durable commits of chunks a second, through the ledger alone."""
-    rounds, path, most = {}, program("bench_control"), 2000 if o.quick else 1_000_000
+    """Chunks a second through a real coordinator, beside its ledger alone; in turn, as the disk's pace varies."""
+    most = 2000 if o.quick else 1_000_000
+    alone, whole = {}, {}
+    paths = program("bench_control"), program("bench_control_job")
     for _ in range(o.repeat):
-        for x in lines(path, KEPT, most):
-            rounds.setdefault((x["chunks"], x["on_their_way"]), []).append(x)
-    last = max(rounds)
-    for key, found in rounds.items():
-        aim = ">= 20000" if key == last else None
-        yield Figure("control", f"ledger alone, {key[0]:,} chunks, {key[1]:,} on their way", statistics.median(x["rate"] for x in found), "chunks/s", aim=aim)
-    yield Figure("control", f"ledger alone, peak memory after {last[0]:,} chunks", statistics.median(x["peak_MiB"] for x in rounds[last]), "MiB", aim="<= 64")
+        for x in lines(paths[0], KEPT, most):
+            alone.setdefault((x["chunks"], x["on_their_way"]), []).append(x["rate"])
+        for x in lines(paths[1], KEPT, most):
+            whole.setdefault((x["chunks"], x["on_their_way"], x["chunks_a_file"]), []).append(x)
+    one = min(k for k in alone if k[1] == 1)
+    yield Figure("control", "ledger alone, one commit at a time: what the disk allows", statistics.median(alone[one]), "commits/s")
+    median = lambda found, key: statistics.median(x[key] for x in found)
+    for (chunks, on_their_way, a_file), found in whole.items():
+        case = f"{chunks:,} chunks, {a_file} a file, {on_their_way:,} on their way"
+        yield Figure("control", case, median(found, "rate"), "chunks/s", "ledger alone, 1 a file", statistics.median(alone[chunks, on_their_way]),
+                     aim=">= 20000" if chunks == 1_000_000 else None)
+        yield Figure("control", f"{case}: the coordinator's CPU", median(found, "cpu_us"), "us/chunk")
+        yield Figure("control", f"{case}: its peak memory", median(found, "peak_MiB"), "MiB", aim="<= 64" if chunks == 1_000_000 else None)
 
 
 PYARROW = """
