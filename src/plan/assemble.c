@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Parts to a plan: chunks are cut, the block is written. */
+#include <math.h>
 #include <string.h>
 
 #include "plan/plan_file.h"
@@ -73,18 +74,30 @@ static ghee_status fit_batches(const ghee_job_spec *spec, const ghee_plan_draft 
 
 typedef GHEE_ARRAY(uint32_t) starts;
 
+/* In a window that is not full, or in which one chunk is longer than the others, a rank has its batches of few workers at the end. */
+static uint64_t chunks_for(const ghee_job_spec *spec, const ghee_plan_totals *totals) {
+  uint64_t n = 4 * (uint64_t)ghee_plan_most_workers(spec), of_size = (totals->memory_bytes + MOST_CHUNK_BYTES - 1) / MOST_CHUNK_BYTES;
+  if (of_size > n) n = of_size;
+  if (spec->train && n > totals->interleave) n = (n + totals->interleave - 1) / totals->interleave * totals->interleave;
+  return n;
+}
+
+/* Where a chunk that begins behind `start` bytes should end, if all were of `share` bytes. */
+static double end_after(uint64_t start, double share) { return share > 0 ? (floor((double)start / share + 0.5) + 1) * share : 0; }
+
 static ghee_status cut_chunks(const ghee_job_spec *spec, const ghee_plan_records *parts, ghee_plan_totals *totals, starts *out, ghee_error *err) {
-  uint64_t target = totals->memory_bytes / (4 * (uint64_t)ghee_plan_most_workers(spec));
-  if (target > MOST_CHUNK_BYTES) target = MOST_CHUNK_BYTES;
-  totals->chunk_bytes = target;
+  double share = (double)totals->memory_bytes / (double)chunks_for(spec, totals);
+  uint64_t at = 0;
+  totals->chunk_bytes = (uint64_t)share;
   for (size_t i = 0; i < parts->count;) {
-    uint64_t bytes = 0, n = 0;
+    uint64_t start = at, n = 0;
+    double end = end_after(start, share);
     if (!ghee_array_push(out, (uint32_t)i)) return ghee_error_no_memory(err, "planning");
-    while (i < parts->count && (n == 0 || (spec->shuffle ? n < totals->shuffle_window : bytes + parts->items[i].memory_bytes <= target))) {
-      bytes += parts->items[i++].memory_bytes;
+    while (i < parts->count && (n == 0 || (spec->shuffle ? n < totals->shuffle_window : (double)at + (double)parts->items[i].memory_bytes / 2 <= end))) {
+      at += parts->items[i++].memory_bytes;
       n++;
     }
-    if (bytes > totals->largest_chunk_bytes) totals->largest_chunk_bytes = bytes;
+    if (at - start > totals->largest_chunk_bytes) totals->largest_chunk_bytes = at - start;
   }
   totals->chunks = out->count;
   return ghee_array_push(out, (uint32_t)parts->count) ? GHEE_OK : ghee_error_no_memory(err, "planning");

@@ -3,8 +3,8 @@
  * every process. The same spec over the same input gives the same plan.
  *
  * Design notes
- * - A chunk is whole parts up to min(32 MiB, total / (4 × the most workers)) of decoded bytes, at least one part. Without
- *   shuffle its parts are neighbours in the order of the files.
+ * - A chunk is whole parts of about min(32 MiB, total / (4 × the most workers)) decoded bytes, at least one part. Without shuffle its parts are
+ *   neighbours in the order of the files, and all chunks are as equal as whole parts allow; in a train job they fill whole windows of I.
  * - With shuffle, epoch e has its own order: the parts are permuted by (seed, e), chunk p takes `window` of them, and
  *   its rows are permuted by (seed, e, p). I and the window are cut until the decoded rows of a reader's chunks fit its buffer.
  * - Order of batches in a train job: batch (p, s), the s-th of chunk p, goes to rank (p + s) mod world; each rank takes
