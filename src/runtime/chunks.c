@@ -81,8 +81,8 @@ static bool todo(const ghee_chunks *table, uint64_t key) {
   return slot && slot->state == GHEE_CHUNK_TODO;
 }
 
-/* The next key that was never leased, skipping what is not todo. */
-static bool next_fresh(ghee_chunks *table, uint64_t *out) {
+/* Puts `next` on a chunk that is todo and was never leased. */
+static bool find_fresh(ghee_chunks *table) {
   while (!table->closed && table->chunks > 0) {
     uint32_t epoch = (uint32_t)(table->next >> 32), chunk = (uint32_t)table->next;
     if (chunk >= table->chunks) {
@@ -91,27 +91,37 @@ static bool next_fresh(ghee_chunks *table, uint64_t *out) {
     }
     table->next = key_of(epoch, chunk);
     if (epoch >= table->epochs || epoch - table->epoch >= 2) return false;
+    if (todo(table, table->next)) return true;
     table->next = key_of(epoch, chunk + 1);
-    if (!todo(table, key_of(epoch, chunk))) continue;
-    *out = key_of(epoch, chunk);
-    return true;
   }
   return false;
 }
 
+bool ghee_chunks_next(ghee_chunks *table, ghee_chunk_next *out) {
+  while (table->returned.count > 0 && !todo(table, table->returned.items[0])) pop_returned(table);
+  bool again = table->returned.count > 0;
+  if (!again && !find_fresh(table)) return false;
+  uint64_t key = again ? table->returned.items[0] : table->next;
+  *out = (ghee_chunk_next){.epoch = (uint32_t)(key >> 32), .chunk = (uint32_t)key, .again = again};
+  return true;
+}
+
 bool ghee_chunks_lease(ghee_chunks *table, uint32_t worker, ghee_attempt *out) {
-  uint64_t key = 0;
-  bool found = false;
-  while (!found && table->returned.count > 0) {
-    key = pop_returned(table);
-    found = todo(table, key);
-  }
-  if (!found && !next_fresh(table, &key)) return false;
-  ghee_chunk_slot *slot = slot_of(table, (uint32_t)(key >> 32), (uint32_t)key);
+  ghee_chunk_next next;
+  if (!ghee_chunks_next(table, &next)) return false;
+  if (next.again) pop_returned(table);
+  else table->next++;
+  ghee_chunk_slot *slot = slot_of(table, next.epoch, next.chunk);
   if (!slot->token) table->leased++;
   *slot = (ghee_chunk_slot){.token = (uint64_t)table->generation << 32 | ++table->counter, .worker = (uint16_t)worker, .state = GHEE_CHUNK_HELD};
-  *out = (ghee_attempt){.epoch = (uint32_t)(key >> 32), .chunk = (uint32_t)key, .token = slot->token};
+  *out = (ghee_attempt){.epoch = next.epoch, .chunk = next.chunk, .token = slot->token};
   return true;
+}
+
+bool ghee_chunks_settled(ghee_chunks *table, uint32_t epoch, uint32_t chunk) {
+  if (epoch != table->epoch) return epoch < table->epoch;
+  while (table->settled < chunk && table->slots[epoch & 1][table->settled].state == GHEE_CHUNK_DONE) table->settled++;
+  return table->settled >= chunk;
 }
 
 bool ghee_chunks_pass(ghee_chunks *table, const ghee_attempt *attempt, uint32_t stage, uint32_t worker) {
@@ -165,6 +175,7 @@ static void advance(ghee_chunks *table) {
     memset(table->slots[table->epoch & 1], 0, table->chunks * sizeof **table->slots);
     table->done_of[table->epoch & 1] = 0;
     table->epoch++;
+    table->settled = 0;
   }
   if (table->next < key_of(table->epoch, 0)) table->next = key_of(table->epoch, 0);
 }
@@ -200,7 +211,7 @@ uint64_t ghee_chunks_rewind(ghee_chunks *table, const ghee_place *place, uint32_
   uint64_t before = behind_all ? table->chunks : (uint64_t)place->window * interleave;
   memset(table->slots[0], 0, table->chunks * sizeof **table->slots);
   memset(table->slots[1], 0, table->chunks * sizeof **table->slots);
-  table->done_of[0] = table->done_of[1] = 0;
+  table->done_of[0] = table->done_of[1] = table->settled = 0;
   table->returned.count = 0;
   table->accepted = 0;
   table->epoch = behind_all ? table->epochs - 1 : place->epoch;

@@ -22,6 +22,7 @@ typedef struct ghee_chunks {
   uint32_t epoch;                     /* the older of the two open ones */
   ghee_chunk_slot *slots[2];          /* by epoch & 1 */
   uint32_t done_of[2];                /* how many of these are done */
+  uint32_t settled;                   /* of the older one all chunks before this are done; looked for when asked */
   uint64_t next;                      /* first that was never leased: epoch << 32 | chunk */
   GHEE_ARRAY(uint64_t) returned;      /* heap, smallest first, of epoch << 32 | chunk */
   uint64_t done, accepted;            /* of all epochs; accepted, and staged, are not done */
@@ -34,8 +35,17 @@ void ghee_chunks_fini(ghee_chunks *table);
 /** Another epoch of a job without end: what was there is forgotten, `chunks` new ones are to be done. Tokens go on rising. */
 ghee_status ghee_chunks_turn(ghee_chunks *table, uint32_t chunks, uint32_t epoch, ghee_error *err);
 
+/** A chunk that is to be leased. */
+typedef struct ghee_chunk_next {
+  uint32_t epoch, chunk;
+  bool again;                         /* it was leased before, and came back */
+} ghee_chunk_next;
+/** The chunk that ghee_chunks_lease would lease: the first that came back, else the first that was never leased; false: none is to be had now. */
+bool ghee_chunks_next(ghee_chunks *table, ghee_chunk_next *out);
 /** Leases the next chunk to a worker of the first stage; false: none is to be had now. */
 bool ghee_chunks_lease(ghee_chunks *table, uint32_t worker, ghee_attempt *out);
+/** Everything before this chunk is done. */
+bool ghee_chunks_settled(ghee_chunks *table, uint32_t epoch, uint32_t chunk);
 /** The attempt is with another worker now; false: it is dead. */
 bool ghee_chunks_pass(ghee_chunks *table, const ghee_attempt *attempt, uint32_t stage, uint32_t worker);
 /** The attempt is lost; true: it was alive, the chunk is todo again. */

@@ -50,7 +50,7 @@ static uint32_t oldest(const model *m) {
 static bool open_epoch(const model *m, uint32_t epoch) { return epoch >= oldest(m) && epoch < oldest(m) + 2 && epoch < m->epochs; }
 
 /* What a lease has to give: the first that came back, else the first that is todo. */
-static bool expected(const model *m, uint32_t *epoch, uint32_t *chunk) {
+static bool expected(const model *m, uint32_t *epoch, uint32_t *chunk, bool *again) {
   for (int returned = 1; returned >= 0; returned--)
     for (uint32_t e = oldest(m); e < m->epochs && open_epoch(m, e); e++)
       for (uint32_t c = 0; c < m->chunks; c++) {
@@ -58,9 +58,19 @@ static bool expected(const model *m, uint32_t *epoch, uint32_t *chunk) {
         if (of->state != GHEE_CHUNK_TODO || of->returned != (returned == 1)) continue;
         *epoch = e;
         *chunk = c;
+        *again = returned == 1;
         return true;
       }
   return false;
+}
+
+/* Whether all before some chunk is done. */
+static void compare_settled(model *m) {
+  uint32_t epoch = below(m, m->epochs), chunk = below(m, m->chunks);
+  bool done = true;
+  for (uint32_t e = 0; e <= epoch; e++)
+    for (uint32_t c = 0; c < (e < epoch ? m->chunks : chunk); c++) done &= m->at[e][c].state == GHEE_CHUNK_DONE;
+  assert_int_equal(ghee_chunks_settled(&m->table, epoch, chunk), done);
 }
 
 static void compare(const model *m) {
@@ -89,7 +99,14 @@ static void compare(const model *m) {
 static void lease(model *m) {
   uint32_t epoch, chunk, worker = below(m, WORKERS);
   ghee_attempt got;
-  bool want = expected(m, &epoch, &chunk);
+  ghee_chunk_next next;
+  bool again, want = expected(m, &epoch, &chunk, &again);
+  assert_int_equal(ghee_chunks_next(&m->table, &next), want);
+  if (want) {
+    assert_int_equal(next.epoch, epoch);
+    assert_int_equal(next.chunk, chunk);
+    assert_int_equal(next.again, again);
+  }
   assert_int_equal(ghee_chunks_lease(&m->table, worker, &got), want);
   if (!want) return;
   assert_int_equal(got.epoch, epoch);
@@ -246,6 +263,7 @@ static void play(uint32_t chunks, uint32_t epochs, uint64_t seed) {
   for (int i = 0; i < 3000; i++) {
     step(&m, epochs > 1);
     compare(&m);
+    compare_settled(&m);
   }
   run_out(&m);
   ghee_chunks_fini(&m.table);

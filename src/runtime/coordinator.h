@@ -9,6 +9,7 @@
 #include "ledger/ledger.h"
 #include "runtime/chunks.h"
 #include "runtime/folder.h"
+#include "runtime/lanes.h"
 #include "runtime/wire.h"
 #include "transport/control/control.h"
 
@@ -20,7 +21,6 @@ typedef struct ghee_crew_member {
   uint64_t peer;                  /* its control connection, 0 none */
   char *address;                  /* of its receiver */
   bool ready;                     /* said READY in this life */
-  uint32_t want;                  /* leases that it asked for */
   uint32_t deaths, early_deaths;  /* in all; in a row before READY */
   ghee_say_metrics now, before;   /* of this life; of earlier ones, added up */
   /* ranks */
@@ -63,6 +63,7 @@ typedef struct ghee_coordinator {
   char *staging;
   ghee_crew crews[GHEE_MAX_STAGES];
   ghee_chunks chunks;
+  ghee_lanes lanes;               /* of crews[0] */
   uint32_t generation;
   bool recovering;                /* waits for survivors before it leases */
   bool flushed;                   /* FLUSH was said, and nothing has come back since */

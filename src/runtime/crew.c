@@ -89,7 +89,8 @@ ghee_status ghee_crew_open(ghee_coordinator *of, ghee_error *err) {
   }
   ghee_free(logs);
   of->recovering = of->generation > 1;
-  return status;
+  bool planned = of->spec->train && of->spec->order == GHEE_ORDER_PLANNED;
+  return status == GHEE_OK ? ghee_lanes_init(&of->lanes, of->spec->stages[0].workers, planned ? ghee_plan_totals_of(of->plan)->interleave : 0, err) : status;
 }
 
 static void forget_life(ghee_crew_member *member) {
@@ -109,10 +110,10 @@ static void forget_life(ghee_crew_member *member) {
   member->address = member->checkpoint_file = member->result_file = NULL;
   member->running = member->ready = member->said_step = member->said_checkpoint = member->said_result = false;
   member->peer = 0;
-  member->want = 0;
 }
 
 void ghee_crew_close(ghee_coordinator *of) {
+  ghee_lanes_fini(&of->lanes);
   for (uint32_t s = 0; s < GHEE_MAX_STAGES; s++) {
     for (uint32_t i = 0; of->crews[s].members && i < of->crews[s].of->workers; i++) forget_life(&of->crews[s].members[i]);
     ghee_free(of->crews[s].members);
@@ -211,6 +212,7 @@ static ghee_status died(ghee_coordinator *of, uint32_t stage, uint32_t worker, i
   fprintf(stderr, "%s-%u %s\n", of->crews[stage].of->name, worker, ghee_process_status_text(status, how, sizeof how));
   tell_oom(of, stage, worker, status);
   forget_life(member);
+  if (stage == 0) of->lanes.readers[worker].want = 0;
   if (stage > 0) {
     ghee_say_message gone = {.what = GHEE_SAY_NO_PEER, .peer = {.worker = worker, .address = (char *)""}};
     ghee_crew_tell(of, stage - 1, &gone);
@@ -300,7 +302,7 @@ static ghee_status on_hello(ghee_coordinator *of, uint64_t peer, ghee_say_hello 
     return GHEE_OK;
   }
   member->peer = peer;
-  member->want = 0;
+  if (hello->stage == 0) of->lanes.readers[hello->worker].want = 0;
   ghee_free(member->address);
   if (!(member->address = ghee_strdup(hello->address))) return ghee_error_no_memory(err, "welcoming a worker");
   if (train) member->now.place = hello->place;
@@ -356,7 +358,9 @@ static ghee_status on_message(ghee_coordinator *of, uint32_t stage, uint32_t wor
   ghee_crew_member *member = &of->crews[stage].members[worker];
   switch (message->what) {
     case GHEE_SAY_READY: member->ready = true; return GHEE_OK;
-    case GHEE_SAY_WANT: member->want += message->want; return GHEE_OK;
+    case GHEE_SAY_WANT:
+      if (stage == 0) of->lanes.readers[worker].want += message->want;
+      return GHEE_OK;
     case GHEE_SAY_PASSED:
       if (stage < ghee_last_stage(of)) on_passed(of, stage, worker, &message->passed);
       return GHEE_OK;
@@ -434,30 +438,20 @@ static bool limit_reached(ghee_coordinator *of, const ghee_attempt *attempt) {
   return of->limit_rows_leased >= (uint64_t)of->facts.limit_rows;
 }
 
-static bool all_are_here(const ghee_coordinator *of) {
-  for (uint32_t i = 0; i < of->crews[0].of->workers; i++)
-    if (of->crews[0].members[i].wanted && !of->crews[0].members[i].peer) return false;
-  return true;
-}
-
-/* One lease to each that wants, round and round, so that neighbours go to different workers. The last that one wants is its spare: while
- * others are being started it stays for them, or the first to come would have the chunks of all, and in planned order make them wait. */
 static void lease(ghee_coordinator *of) {
-  bool spares = all_are_here(of);
-  for (bool more = true; more;) {
-    more = false;
-    for (uint32_t i = 0; i < of->crews[0].of->workers; i++) {
-      ghee_crew_member *member = &of->crews[0].members[i];
-      ghee_attempt attempt;
-      uint64_t before = of->chunks.leased;
-      if (!member->peer || member->want == 0 || (member->want == 1 && !spares)) continue;
-      if (!ghee_chunks_lease(&of->chunks, i, &attempt)) return;
-      if (of->chunks.leased > before && limit_reached(of, &attempt)) of->chunks.closed = true;
-      ghee_say_message message = {.what = GHEE_SAY_LEASE, .lease = {.attempt = attempt, .from_seq = of->spec->train ? ghee_ranks_from_seq(of, &attempt) : 0}};
-      ghee_crew_say(of, member, &message);
-      member->want--;
-      more = true;
-    }
+  ghee_crew_member *readers = of->crews[0].members;
+  for (uint32_t i = 0; i < of->lanes.workers; i++) {
+    of->lanes.readers[i].wanted = readers[i].wanted;
+    of->lanes.readers[i].here = readers[i].peer != 0;
+  }
+  for (;;) {
+    uint32_t worker;
+    ghee_attempt attempt;
+    uint64_t before = of->chunks.leased;
+    if (!ghee_lanes_lease(&of->lanes, &of->chunks, &worker, &attempt)) return;
+    if (of->chunks.leased > before && limit_reached(of, &attempt)) of->chunks.closed = true;
+    ghee_say_message message = {.what = GHEE_SAY_LEASE, .lease = {.attempt = attempt, .from_seq = of->spec->train ? ghee_ranks_from_seq(of, &attempt) : 0}};
+    ghee_crew_say(of, &readers[worker], &message);
   }
 }
 

@@ -16,12 +16,10 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "plan/input.h"
+#include "runtime/lanes.h"
 #include "runtime/worker.h"
 
-enum {
-  SPARE_LEASES = 1, /* beyond the one in work, so that there is no gap between two */
-  MOST_READY = 4    /* batches: more would only hold memory */
-};
+enum { MOST_READY = 4 }; /* batches: more would only hold memory */
 
 typedef struct lease {
   ghee_attempt attempt;
@@ -295,9 +293,7 @@ static void *run(void *user) {
 /* ---- the other threads ---- */
 
 static uint32_t capacity(const ghee_source_reader *source) {
-  if (!planned(source)) return 1 + SPARE_LEASES;
-  uint32_t workers = source->worker->of->workers, interleave = ghee_plan_totals_of(source->worker->plan)->interleave;
-  return (interleave + workers - 1) / workers + SPARE_LEASES;
+  return ghee_lanes_capacity(source->worker->of->workers, planned(source) ? ghee_plan_totals_of(source->worker->plan)->interleave : 0);
 }
 
 /* A job without end has a plan for each round (epoch). */
