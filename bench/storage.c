@@ -135,6 +135,7 @@ int main(int argc, char **argv) {
   ghee_object_store *store;
   ghee_object_store_register(&ghee_object_store_file);
   ghee_object_store_register(&ghee_object_store_s3);
+  ghee_object_store_register(&ghee_object_store_hdfs);
   if (argc > 2) must(ghee_object_store_open(argv[2], &store, &err), &err);
   uint64_t start = ghee_clock_ns();
   if (strcmp(what, "read") == 0 && argc == 4) n = run_streams(store, argv[2], atoi(argv[3]), read_stream, 0);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading, writing and listing an S3 server on loopback: ours, curl and pyarrow's own S3 client in turn, each in a process of its own."""
+"""Reading, writing and listing an S3 server and an HDFS cluster on loopback: ours, curl and, for S3, pyarrow's own client in turn, each in
+processes of its own. The servers keep their data in memory where there is room, since no disk is to be measured."""
 import os
 import pathlib
 import resource
@@ -10,11 +11,12 @@ import time
 
 import beside
 import programs
-from figures import Figure
+from figures import Figure, at_least
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
-from storages import S3, CannotInstall  # noqa: E402
+from storages import S3, CannotInstall, Hdfs  # noqa: E402
 
+PIECE = 8 << 20  # of a range
 PYARROW = """
 import os, sys, threading
 from pyarrow import fs
@@ -44,9 +46,38 @@ def timed(commands, env):
     return time.monotonic() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def memory():
+    """Where the servers' data lies: None for the usual place."""
+    room = os.statvfs("/dev/shm") if os.path.isdir("/dev/shm") else None
+    return "/dev/shm" if room and room.f_bavail * room.f_frsize > 6 << 30 else None
+
+
+def beside_peers(case, moved, peers, env, o):
+    """Figures of a case: rounds of all peers in turn, ours, "ghee", against each of the others."""
+    found = {peer: [] for peer in peers}
+    for _ in range(o.repeat):
+        for peer, commands in peers.items():
+            found[peer].append(timed(commands, env))
+    rate = {peer: moved / 1e9 / statistics.median(s for s, _ in f) for peer, f in found.items()}
+    cpu = {peer: statistics.median(c for _, c in f) / (moved / 1e9) for peer, f in found.items()}
+    for peer in peers:
+        if peer == "ghee":
+            continue
+        yield Figure("storage", case, rate["ghee"], "GB/s", peer, rate[peer], aim=at_least(rate[peer] * 0.9) if peer.startswith("curl") else None)
+        yield Figure("storage", f"{case}, CPU", cpu["ghee"], "s/GB", peer, cpu[peer])
+
+
 def curl(at, *more):
     user = f"{at.env['AWS_ACCESS_KEY_ID']}:{at.env['AWS_SECRET_ACCESS_KEY']}"
-    return ["curl", "-sSf", "-o", "/dev/null", "--user", user, "--aws-sigv4", "aws:amz:us-east-1:s3", "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "-H", "Expect:", *more]
+    return ["-sSf", "-o", "/dev/null", "--user", user, "--aws-sigv4", "aws:amz:us-east-1:s3", "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "-H", "Expect:", *more]
+
+
+def ranges(at, url, size):
+    """As ours reads: a request for each piece, over one connection."""
+    command = ["curl"]
+    for begin in range(0, size, PIECE):
+        command += ["--next"] * (begin > 0) + curl(at, "-r", f"{begin}-{min(begin + PIECE, size) - 1}", url)
+    return command
 
 
 def rates(at, ours, env, o):
@@ -54,26 +85,37 @@ def rates(at, ours, env, o):
     local = pathlib.Path(at.folder, "random")
     local.write_bytes(os.urandom(size))
     at.curl("/test/big", "-T", str(local))
-    python, url = sys.executable, at.env["AWS_ENDPOINT_URL"]
+    python, url = beside.VENV / "bin" / "python", at.env["AWS_ENDPOINT_URL"]
     for n in (1, 4):
         part = size // n
-        pathlib.Path(at.folder, "part").write_bytes(local.read_bytes()[:part])
-        cases = {
-            "read": (size * n, {"ghee": [[ours, "read", "s3://test/big", n]], "curl": [curl(at, f"{url}/test/big")] * n,
-                                "pyarrow": [[python, "-c", PYARROW, "read", "test/big", n, 0]]}),
-            "write": (size, {"ghee": [[ours, "write", "s3://test/w", n, part]],
-                             "curl": [curl(at, "-T", f"{at.folder}/part", f"{url}/test/c-{k}") for k in range(n)],
-                             "pyarrow": [[python, "-c", PYARROW, "write", "test/p", n, part]]})}
-        for what, (moved, peers) in cases.items():
-            found = {peer: [] for peer in peers}
-            for _ in range(o.repeat):
-                for peer, commands in peers.items():
-                    found[peer].append(timed(commands, env))
-            rate = {peer: moved / 1e9 / statistics.median(s for s, _ in f) for peer, f in found.items()}
-            cpu = {peer: statistics.median(c for _, c in f) / (moved / 1e9) for peer, f in found.items()}
-            for peer in ("curl", "pyarrow"):
-                yield Figure("storage", f"s3 {what}, streams: {n}", rate["ghee"], "GB/s", peer, rate[peer])
-                yield Figure("storage", f"s3 {what}, streams: {n}, CPU", cpu["ghee"], "s/GB", peer, cpu[peer])
+        piece = pathlib.Path(at.folder, "part")
+        piece.write_bytes(local.read_bytes()[:part])
+        yield from beside_peers(f"s3 read, streams: {n}", size * n, {
+            "ghee": [[ours, "read", "s3://test/big", n]], "curl": [["curl", *curl(at, f"{url}/test/big")]] * n,
+            "curl, ranges": [ranges(at, f"{url}/test/big", size)] * n, "pyarrow": [[python, "-c", PYARROW, "read", "test/big", n, 0]]}, env, o)
+        put = {"curl": [["curl", *curl(at, "-T", piece, f"{url}/test/c-{k}")] for k in range(n)], "pyarrow": [[python, "-c", PYARROW, "write", "test/p", n, part]]}
+        for bodies, uri in (("", "s3://test/w"), (", bodies unsigned", "s3://test;unsigned/w")):
+            yield from beside_peers(f"s3 write, streams: {n}{bodies}", size, {"ghee": [[ours, "write", uri, n, part]], **put}, env, o)
+
+
+# WebHDFS in two steps: the NameNode names the DataNode that takes the body.
+HDFS_PUT = """u=$(curl -sSf -X PUT "$1&noredirect=true" | sed 's/.*"Location":"//; s/".*//; s/\\\\u0026/\\&/g') && exec curl -sSf -H Expect: -T "$2" "$u" """
+
+
+def hdfs_rates(at, ours, env, o):
+    size = (32 if o.quick else 256) << 20
+    web = at.address.replace("hdfs:", "http:", 1) + "/webhdfs/v1/test"
+    at.ask("PUT", "/test/big", "CREATE", data=os.urandom(size), replication=1)
+    read = ["curl", "-sSfL", "-o", "/dev/null", f"{web}/big?op=OPEN&user.name=root"]
+    place = at.address + ";user=root;replication=1"
+    for n in (1, 4):
+        part = size // n
+        piece = pathlib.Path(at.folder, "part")
+        piece.write_bytes(os.urandom(part))
+        yield from beside_peers(f"hdfs read, streams: {n}", size * n, {"ghee": [[ours, "read", f"{place}/test/big", n]], "curl": [read] * n}, env, o)
+        yield from beside_peers(f"hdfs write, streams: {n}", size, {
+            "ghee": [[ours, "write", f"{place}/test/w", n, part]],
+            "curl": [["sh", "-c", HDFS_PUT, "sh", f"{web}/c-{k}?op=CREATE&overwrite=true&replication=1&user.name=root", piece] for k in range(n)]}, env, o)
 
 
 def columns(at, ours, env, o):
@@ -111,13 +153,26 @@ def lines(ours, env, *arguments):
     return programs.lines(ours, *arguments)
 
 
+def s3(o, ours):
+    with S3(parallel=True, on=memory()) as at:
+        env = {**os.environ, **at.env}
+        for part in (rates, columns, listing):
+            yield from part(at, ours, env, o)
+
+
+def hdfs(o, ours):
+    with Hdfs(on=memory()) as at:
+        yield from hdfs_rates(at, ours, dict(os.environ), o)
+
+
 def storage(o):
-    """GB/s and CPU seconds a GB with 1 and 4 streams; bytes moved for few columns; a long listing."""
-    ours = programs.program("bench_storage")
-    try:
-        with S3(parallel=True) as at:
-            env = {**os.environ, **at.env}
-            for part in (rates, columns, listing):
-                yield from part(at, ours, env, o)
-    except CannotInstall as e:
-        raise beside.Missing(str(e)) from e
+    """GB/s and CPU seconds a GB with 1 and 4 streams; of S3 also bytes moved for few columns, and a long listing."""
+    ours, kinds = programs.program("bench_storage"), {"s3": s3, "hdfs": hdfs}
+    wanted = [s.partition("=")[2] for s in o.set if s.startswith("backend=")] or list(kinds)
+    for name in wanted:
+        if name not in kinds:
+            raise beside.Missing(f"there is no backend {name}: {', '.join(kinds)}")
+        try:
+            yield from kinds[name](o, ours)
+        except CannotInstall as e:
+            raise beside.Missing(str(e)) from e

@@ -54,9 +54,9 @@ class File:
 class S3:
     """A server of its own, with an empty bucket. `env` is that of its clients."""
 
-    def __init__(self, parallel=False, cert=None):
-        """parallel: many requests at a time, for what has no commits. cert: (certificate, key), for https."""
-        self.folder = tempfile.mkdtemp(prefix="ghee-s3-")
+    def __init__(self, parallel=False, cert=None, on=None):
+        """parallel: many requests at a time, for what has no commits. cert: (certificate, key), for https. on: the folder that its data lies in."""
+        self.folder = tempfile.mkdtemp(prefix="ghee-s3-", dir=on)
         self.run_env = {**os.environ, "S3_RUN": self.folder, **({"S3_PARALLEL": "1"} if parallel else {}),
                         **({"S3_CERT": str(cert[0]), "S3_KEY": str(cert[1])} if cert else {})}
 
@@ -124,9 +124,9 @@ class Hdfs:
 
     env = {}
 
-    def __init__(self, folder=None):
-        """folder: of a cluster that is running already; it stays."""
-        self.folder, self.own = folder or tempfile.mkdtemp(prefix="ghee-hdfs-"), folder is None
+    def __init__(self, folder=None, on=None):
+        """folder: of a cluster that is running already; it stays. on: the folder that its data lies in."""
+        self.folder, self.own = folder or tempfile.mkdtemp(prefix="ghee-hdfs-", dir=on), folder is None
         self.run_env = {**os.environ, "HDFS_RUN": self.folder}
 
     def up(self):
