@@ -58,7 +58,7 @@ void ghee_hdfs_pause(ghee_hdfs_store *store, unsigned next);
 
 typedef struct ghee_hdfs_status {
   bool folder;
-  uint64_t size_bytes, file_id, modified_ms;
+  uint64_t size_bytes, file_id, modified_ms, block_bytes; /* block_bytes: 0 for folders */
 } ghee_hdfs_status;
 /** Reads one FileStatus. GHEE_CORRUPT. */
 ghee_status ghee_hdfs_status_read(const char *what, json_t *json, ghee_hdfs_status *out, ghee_error *err);

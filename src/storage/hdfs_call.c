@@ -194,7 +194,8 @@ ghee_status ghee_hdfs_status_read(const char *what, json_t *json, ghee_hdfs_stat
   if (!type || !json_is_integer(length) || !json_is_integer(id) || !json_is_integer(modified))
     return ghee_error_set(err, GHEE_CORRUPT, "%s: the NameNode's answer lacks type, length, fileId or modificationTime", what);
   *out = (ghee_hdfs_status){.folder = strcmp(type, "DIRECTORY") == 0, .size_bytes = (uint64_t)json_integer_value(length),
-                            .file_id = (uint64_t)json_integer_value(id), .modified_ms = (uint64_t)json_integer_value(modified)};
+                            .file_id = (uint64_t)json_integer_value(id), .modified_ms = (uint64_t)json_integer_value(modified),
+                            .block_bytes = (uint64_t)json_integer_value(json_object_get(json, "blockSize"))};
   return GHEE_OK;
 }
 

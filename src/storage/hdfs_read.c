@@ -4,6 +4,7 @@
  * Design notes
  * - A range is an OPEN at the NameNode and a GET at the DataNode that it names. Nothing in either tells which file the bytes are of, so
  *   after them the file is looked at again: files of HDFS never change, and one that still has its id, size and time was the same before.
+ * - A large range is read in pieces side by side, each within one block: the NameNode then names a DataNode that has all of it.
  * - A DataNode that fails is left out of the next OPEN. The NameNode knows it by its data port, its URL has the HTTP port: the file's block
  *   locations have both.
  * - The last bytes are kept: a footer is read in several small pieces. */
@@ -14,13 +15,14 @@
 #include "net/url.h"
 #include "storage/hdfs.h"
 
-enum { TAIL_BYTES = 64 << 10, TRIES = 8, MOST_AT_ONCE = 8 };
+enum { TAIL_BYTES = 64 << 10, PIECE_BYTES = 8 << 20, TRIES = 8, AT_ONCE = 8, RANGES_A_ROUND = 64 };
 
 typedef struct hdfs_source {
   ghee_source base;
   ghee_hdfs_store *store;
   char *uri, *path, *what;
   char version[GHEE_HDFS_VERSION_SIZE];
+  uint64_t block_bytes;
   struct {
     pthread_mutex_t mutex;
     uint8_t *tail;               /* the last bytes from `tail_at` on, once they were read */
@@ -120,25 +122,56 @@ static ghee_status again(hdfs_source *of, transfer *one, ghee_error *err) {
   return status;
 }
 
-/* ---- the source ---- */
+/* ---- many ranges ---- */
 
-static ghee_status read_some(hdfs_source *of, const ghee_range *ranges, size_t n, ghee_error *err) {
-  transfer all[MOST_AT_ONCE] = {0};
-  ghee_error why;
+/* Of what is left of a range: at most a piece, and at most to the end of its block. */
+static size_t piece_of(const hdfs_source *of, uint64_t offset, size_t left) {
+  uint64_t in_block = of->block_bytes ? of->block_bytes - offset % of->block_bytes : left;
+  uint64_t most = in_block < PIECE_BYTES ? in_block : PIECE_BYTES;
+  return left < most ? left : (size_t)most;
+}
+
+static ghee_status settle(hdfs_source *of, transfer *one, ghee_error *err) {
+  ghee_status status = one->call ? end(of, one, err) : GHEE_IO;
+  if (status != GHEE_OK) status = again(of, one, err);
+  ghee_free(one->location);
+  *one = (transfer){0};
+  return status;
+}
+
+/* Reads ranges in pieces, AT_ONCE of them at a time. */
+static ghee_status fetch(hdfs_source *of, const ghee_range *ranges, size_t n, ghee_error *err) {
+  transfer all[AT_ONCE] = {0};
   ghee_status status = GHEE_OK;
-  for (size_t i = 0; i < n; i++) {
-    all[i].range = ranges[i];
-    if (ranges[i].size_bytes > 0) (void)begin(of, &all[i], "", NULL);
-  }
-  for (size_t i = 0; i < n; i++) {
-    ghee_status one = ranges[i].size_bytes == 0 ? GHEE_OK : status != GHEE_OK ? (ghee_http_cancel(all[i].call), status) : all[i].call ? end(of, &all[i], &why) : GHEE_IO;
-    if (one != GHEE_OK && status == GHEE_OK) status = again(of, &all[i], &why);
+  size_t started = 0, ended = 0;
+  for (size_t i = 0; i < n && status == GHEE_OK; i++)
+    for (size_t done = 0; done < ranges[i].size_bytes && status == GHEE_OK; started++) {
+      uint64_t offset = ranges[i].offset + done;
+      size_t size = piece_of(of, offset, ranges[i].size_bytes - done);
+      transfer *one = &all[started % AT_ONCE];
+      if (started - ended == AT_ONCE) GHEE_GOTO(status, out, settle(of, &all[ended++ % AT_ONCE], err));
+      one->range = (ghee_range){.offset = offset, .size_bytes = size, .into = (char *)ranges[i].into + done};
+      (void)begin(of, one, "", NULL); /* what fails is tried again when its turn comes */
+      done += size;
+    }
+  for (; ended < started && status == GHEE_OK; ended++) status = settle(of, &all[ended % AT_ONCE], err);
+out:
+  for (size_t i = 0; i < AT_ONCE; i++) {
+    ghee_http_cancel(all[i].call);
     ghee_free(all[i].location);
   }
+  return status;
+}
+
+static ghee_status read_some(hdfs_source *of, const ghee_range *ranges, size_t n, ghee_error *err) {
+  ghee_error why;
+  ghee_status status = fetch(of, ranges, n, &why);
   if (status == GHEE_OK) return check_version(of, err);
   if (status == GHEE_NOT_FOUND) return changed(of, err);
   return ghee_error_set(err, status, "%s", why.message);
 }
+
+/* ---- the source ---- */
 
 /* True where the kept tail has all of it. */
 static bool from_tail(hdfs_source *of, const ghee_range *range) {
@@ -167,11 +200,11 @@ static ghee_status load_tail(hdfs_source *of, ghee_error *err) {
 
 static ghee_status source_read_many(ghee_source *source, const ghee_range *ranges, size_t n, ghee_error *err) {
   hdfs_source *of = (hdfs_source *)source;
-  for (size_t at = 0; at < n; at += MOST_AT_ONCE) {
-    ghee_range wanted[MOST_AT_ONCE];
+  for (size_t at = 0; at < n;) {
+    ghee_range wanted[RANGES_A_ROUND];
     size_t left = 0;
-    for (size_t i = at; i < n && i < at + MOST_AT_ONCE; i++)
-      if (!from_tail(of, &ranges[i])) wanted[left++] = ranges[i];
+    for (; at < n && left < RANGES_A_ROUND; at++)
+      if (!from_tail(of, &ranges[at])) wanted[left++] = ranges[at];
     if (left > 0) GHEE_TRY(read_some(of, wanted, left, err));
   }
   return GHEE_OK;
@@ -201,6 +234,7 @@ static ghee_status source_open(hdfs_source *of, const char *version, ghee_error 
   GHEE_TRY(ghee_hdfs_stat(of->store, of->what, of->path, &now, err));
   if (now.folder) return ghee_error_set(err, GHEE_INVALID, "%s: it is a folder, not a file", of->what);
   ghee_hdfs_version(&now, of->version);
+  of->block_bytes = now.block_bytes;
   of->base.size_bytes = now.size_bytes;
   return version && strcmp(version, of->version) != 0 ? changed(of, err) : GHEE_OK;
 }
