@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 #include "storage/s3.h"
-#include "storage/s3_xml.h"
+#include "storage/xml.h"
 
 /* ---- one page ---- */
 
@@ -35,7 +35,7 @@ static bool keep(char **to, ghee_buffer *text) {
 }
 
 /* False: no memory. */
-static bool take_element(page *of, ghee_s3_xml *xml, ghee_s3_object *object) {
+static bool take_element(page *of, ghee_xml *xml, ghee_s3_object *object) {
   const char *name = xml->name;
   if (xml->depth == 1) {
     if (strcmp(name, "IsTruncated") == 0) of->more = strcmp(ghee_buffer_text(&xml->text), "true") == 0;
@@ -56,15 +56,15 @@ static bool take_element(page *of, ghee_s3_xml *xml, ghee_s3_object *object) {
 
 static ghee_status read_page(const ghee_s3_request *request, page *of, ghee_error *err) {
   ghee_s3_object object = {0};
-  ghee_s3_xml xml;
-  ghee_s3_xml_event event;
+  ghee_xml xml;
+  ghee_xml_event event;
   bool room = true;
-  ghee_s3_xml_init(&xml, request->response.body.data, request->response.body.size);
-  while (room && (event = ghee_s3_xml_next(&xml)) <= GHEE_S3_XML_CLOSE)
-    if (event == GHEE_S3_XML_CLOSE) room = take_element(of, &xml, &object);
-  bool bad = room && event == GHEE_S3_XML_BAD && !xml.text.failed;
+  ghee_xml_init(&xml, request->response.body.data, request->response.body.size);
+  while (room && (event = ghee_xml_next(&xml)) <= GHEE_XML_CLOSE)
+    if (event == GHEE_XML_CLOSE) room = take_element(of, &xml, &object);
+  bool bad = room && event == GHEE_XML_BAD && !xml.text.failed;
   room = room && !xml.text.failed;
-  ghee_s3_xml_fini(&xml);
+  ghee_xml_fini(&xml);
   object_fini(&object);
   if (!room) return ghee_error_no_memory(err, "listing objects");
   if (bad || (of->more && !of->token)) return ghee_error_set(err, GHEE_IO, "%s: the server's answer is no listing", request->what);
@@ -190,13 +190,13 @@ static void upload_fini(upload *of) {
 
 static ghee_status read_uploads(const ghee_s3_request *request, upload_list *out, bool *more, ghee_error *err) {
   upload one = {0};
-  ghee_s3_xml xml;
-  ghee_s3_xml_event event;
+  ghee_xml xml;
+  ghee_xml_event event;
   bool room = true;
   *more = false;
-  ghee_s3_xml_init(&xml, request->response.body.data, request->response.body.size);
-  while (room && (event = ghee_s3_xml_next(&xml)) <= GHEE_S3_XML_CLOSE) {
-    if (event != GHEE_S3_XML_CLOSE) continue;
+  ghee_xml_init(&xml, request->response.body.data, request->response.body.size);
+  while (room && (event = ghee_xml_next(&xml)) <= GHEE_XML_CLOSE) {
+    if (event != GHEE_XML_CLOSE) continue;
     if (strcmp(xml.name, "Key") == 0) room = keep(&one.key, &xml.text);
     else if (strcmp(xml.name, "UploadId") == 0) room = keep(&one.id, &xml.text);
     else if (strcmp(xml.name, "Initiated") == 0) room = keep(&one.initiated, &xml.text);
@@ -204,7 +204,7 @@ static ghee_status read_uploads(const ghee_s3_request *request, upload_list *out
     else if (strcmp(xml.name, "Upload") == 0 && one.key && one.id && (room = ghee_array_push(out, one))) one = (upload){0};
   }
   room = room && !xml.text.failed;
-  ghee_s3_xml_fini(&xml);
+  ghee_xml_fini(&xml);
   upload_fini(&one);
   return room ? GHEE_OK : ghee_error_no_memory(err, "listing unfinished uploads");
 }

@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "storage/s3.h"
 #include "storage/s3_sign.h"
-#include "storage/s3_xml.h"
+#include "storage/xml.h"
 
 enum { CODE_SIZE = 64, SAID_SIZE = 512, REGION_SIZE = 64, MOST_HEADERS = sizeof ((ghee_s3_request *)0)->sent / sizeof(char *) };
 
@@ -130,7 +130,7 @@ void ghee_s3_request_fini(ghee_s3_request *of) {
 
 static void code_of(const ghee_s3_request *of, char code[CODE_SIZE]) {
   const ghee_buffer *body = &of->response.body;
-  if (!ghee_s3_xml_find(body->data, body->size, "Code", code, CODE_SIZE)) code[0] = 0;
+  if (!ghee_xml_find(body->data, body->size, "Code", code, CODE_SIZE)) code[0] = 0;
 }
 
 /* The server's Date, where the clocks are the trouble. */
@@ -150,7 +150,7 @@ static bool set_region(ghee_s3_store *store, ghee_s3_request *of) {
   const ghee_buffer *body = &of->response.body;
   int status = of->response.status;
   if (of->region_set || (status != 301 && status != 307 && status != 400 && status != 403)) return false;
-  if (!ghee_http_header(&of->response, "x-amz-bucket-region", region, sizeof region) && !ghee_s3_xml_find(body->data, body->size, "Region", region, sizeof region)) return false;
+  if (!ghee_http_header(&of->response, "x-amz-bucket-region", region, sizeof region) && !ghee_xml_find(body->data, body->size, "Region", region, sizeof region)) return false;
   char *copy = ghee_strdup(region);
   if (!copy || !*region) return ghee_free(copy), false;
   pthread_mutex_lock(&store->locked.mutex);
@@ -227,7 +227,7 @@ ghee_status ghee_s3_refused(const ghee_s3_store *store, ghee_s3_request *of, ghe
   (void)store;
   code_of(of, code);
   if (of->response.status < 300 && !*code) return GHEE_OK;
-  if (!ghee_s3_xml_find(body->data, body->size, "Message", message, sizeof message)) message[0] = 0;
+  if (!ghee_xml_find(body->data, body->size, "Message", message, sizeof message)) message[0] = 0;
   snprintf(said, sizeof said, "%s%s%s", code, *code && *message ? ": " : "", message);
   meaning is = meaning_of(of, code);
   return ghee_http_refused(&of->http, &of->response, is.status, of->what, said, is.more, err);

@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "net/scripted_server.h"
 #include "storage/s3_upload.h"
-#include "storage/s3_xml.h"
+#include "storage/xml.h"
 
 static scripted_server server;
 static ghee_object_store *store;
@@ -338,11 +338,11 @@ static void test_xml(void **state) {
       {"<a><b>1</b></a>", "1"}, {"<?xml?><!-- <b> --><n:a x='>'><n:b y=\"1\">&lt;&#65;&#x42;&quot;&apos;&amp;</n:b></n:a>", "<AB\"'&"},
       {"<a><b/></a>", ""}, {"<a><b><![CDATA[<&]]></b></a>", "<&"}, {"<a><b>&no; &#xFFFFFFF;</b></a>", "&no; &#xFFFFFFF"}, {"<a><b>&#228;</b></a>", "\xc3\xa4"}};
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-    assert_true(ghee_s3_xml_find(good[i].xml, strlen(good[i].xml), "b", out, sizeof out));
+    assert_true(ghee_xml_find(good[i].xml, strlen(good[i].xml), "b", out, sizeof out));
     assert_string_equal(out, good[i].text);
   }
   static const char *const bad[] = {"", "<", "<a>", "<a><", "<a><b>", "<a><b>1</", "</b>", "<!--", "<![CDATA[", "<a x='", "<a><b>&", "<>"};
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(ghee_s3_xml_find(bad[i], strlen(bad[i]), "c", out, sizeof out));
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(ghee_xml_find(bad[i], strlen(bad[i]), "c", out, sizeof out));
 }
 
 /* ---- writing ---- */

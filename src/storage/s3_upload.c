@@ -6,14 +6,14 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "storage/s3_xml.h"
+#include "storage/xml.h"
 
 ghee_status ghee_s3_upload_begin(ghee_s3_store *store, const char *what, const char *key, char id[GHEE_S3_UPLOAD_ID_SIZE], ghee_error *err) {
   ghee_s3_request request = {.what = what, .method = "POST", .key = key};
   ghee_url_add_query(&request.query, "uploads", NULL);
   ghee_status status = ghee_s3_do(store, &request, err);
   const ghee_buffer *body = &request.response.body;
-  if (status == GHEE_OK && !ghee_s3_xml_find(body->data, body->size, "UploadId", id, GHEE_S3_UPLOAD_ID_SIZE))
+  if (status == GHEE_OK && !ghee_xml_find(body->data, body->size, "UploadId", id, GHEE_S3_UPLOAD_ID_SIZE))
     status = ghee_error_set(err, GHEE_IO, "%s: the server began an upload without a name for it", what);
   ghee_s3_request_fini(&request);
   return status;
@@ -82,7 +82,7 @@ static ghee_status copy_part(copying *of, uint64_t at, uint64_t size, ghee_error
   ghee_url_add_query(&request.query, "uploadId", of->id);
   ghee_status status = ghee_s3_do(of->store, &request, err);
   const ghee_buffer *body = &request.response.body;
-  if (status == GHEE_OK && !ghee_s3_xml_find(body->data, body->size, "ETag", etag, sizeof etag)) status = ghee_error_set(err, GHEE_IO, "%s: part %s got no ETag", of->what, number);
+  if (status == GHEE_OK && !ghee_xml_find(body->data, body->size, "ETag", etag, sizeof etag)) status = ghee_error_set(err, GHEE_IO, "%s: part %s got no ETag", of->what, number);
   ghee_s3_request_fini(&request);
   GHEE_TRY(status);
   char *copy = ghee_strdup(etag);

@@ -129,7 +129,7 @@ static void s3_answers(void) {
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>it &amp; they</Message><Key>a</Key></Error>",
       "<ListBucketResult xmlns=\"http://x/\"><NextContinuationToken>t</NextContinuationToken><Contents><Key>a&#x20;b</Key><Size>3</Size><Owner><ID/></Owner></Contents></ListBucketResult>",
       "<!-- c --><n:a x='>'><![CDATA[<&]]><b y=\"1\"/>&#228;</n:a>"};
-  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) seed_text("s3_xml", texts[i]);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) seed_text("xml", texts[i]);
 }
 
 int main(int argc, char **argv) {
