@@ -154,6 +154,10 @@ class Hdfs:
             subprocess.run([str(SERVICES / "hdfs" / "down")], env=self.run_env, check=False)
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    def admin(self, *arguments):
+        """hdfs dfsadmin."""
+        subprocess.run([str(SERVICES / "hdfs" / "admin"), *arguments], env=self.run_env, check=True, capture_output=True)
+
     def ask(self, method, path, op, user="root", data=None, **parameters):
         """One call of WebHDFS; of those in two steps, both."""
         query = urlencode({"op": op, "user.name": user, **parameters})

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "net/url.h"
+#include "storage/hdfs_conf.h"
 
 /* ---- URIs ---- */
 
@@ -108,13 +109,39 @@ static ghee_status read_namenodes(ghee_hdfs_store *store, const char *list, size
   return GHEE_OK;
 }
 
+/* What the authority stands for, as Hadoop's configuration has it; *out NULL where it does not know. With it comes how to talk there. */
+static ghee_status look_up(ghee_hdfs_store *store, const char *authority, char **out, ghee_error *err) {
+  ghee_settings conf = {0};
+  ghee_hdfs_options *options = &store->options;
+  *out = NULL;
+  ghee_status status = ghee_hdfs_conf_read(&conf, err);
+  bool tls = options->tls || ghee_hdfs_conf_tls(&conf), kerberos = ghee_hdfs_conf_kerberos(&conf);
+  if (status == GHEE_OK) status = ghee_hdfs_conf_namenodes(&conf, authority, tls, out, err);
+  ghee_settings_fini(&conf);
+  if (status != GHEE_OK || !*out) return status;
+  if (tls && !options->tls && !(options->tls = ghee_strdup("true"))) status = ghee_error_no_memory(err, "opening HDFS");
+  if (kerberos && !options->negotiate && !(options->negotiate = ghee_strdup("true"))) status = ghee_error_no_memory(err, "opening HDFS");
+  return status;
+}
+
+/* A list of NameNodes is one; anything else may be a name that Hadoop's configuration explains. */
+static ghee_status find_namenodes(ghee_hdfs_store *store, const char *hosts, size_t length, ghee_error *err) {
+  char *authority = ghee_strndup(hosts, length), *found = NULL;
+  ghee_status status = authority ? GHEE_OK : ghee_error_no_memory(err, "opening HDFS");
+  if (status == GHEE_OK && !strchr(authority, ',')) status = look_up(store, authority, &found, err);
+  if (status == GHEE_OK) status = found ? read_namenodes(store, found, strlen(found), err) : read_namenodes(store, hosts, length, err);
+  ghee_free(found);
+  ghee_free(authority);
+  return status;
+}
+
 static ghee_status read_uri(ghee_hdfs_store *store, const char *uri, ghee_error *err) {
-  const char *at = strncmp(uri, "hdfs://", 7) == 0 ? uri + 7 : NULL;
-  size_t hosts = at ? strcspn(at, ";/") : 0, authority = at ? strcspn(at, "/") : 0;
-  if (hosts == 0) return ghee_error_set(err, GHEE_INVALID, "%s names no NameNode: write hdfs://HOST:PORT/PATH, with the port of its HTTP server", uri);
+  if (strncmp(uri, "hdfs://", 7) != 0) return ghee_error_set(err, GHEE_INVALID, "%s names no NameNode: write hdfs://HOST:PORT/PATH, with the port of its HTTP server", uri);
+  const char *at = uri + 7;
+  size_t hosts = strcspn(at, ";/"), authority = strcspn(at, "/");
   if (!(store->head = ghee_asprintf("hdfs://%.*s", (int)authority, at))) return ghee_error_no_memory(err, "opening HDFS");
   GHEE_TRY(read_options(store, at + hosts, err));
-  GHEE_TRY(read_namenodes(store, at, hosts, err));
+  GHEE_TRY(find_namenodes(store, at, hosts, err));
   return find_user(store, err);
 }
 

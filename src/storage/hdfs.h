@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Inside storage/: the parts of the hdfs: backend, which speaks WebHDFS. A URI is "hdfs://HOST[:PORT][,HOST[:PORT]…][;OPTION=VALUE…]/PATH": the
- * NameNodes with the ports of their HTTP servers (9870; 9871 with tls), and a path that means itself, byte for byte.
+ * NameNodes with the ports of their HTTP servers (9870; 9871 with tls), and a path that means itself, byte for byte. In their place a nameservice
+ * of Hadoop's configuration, the RPC address of one of its NameNodes, or nothing, for fs.defaultFS (hdfs_conf.h).
  *
  *   user         who asks; else HADOOP_USER_NAME, else the login name. Without security HDFS believes it
  *   tls          true: https to NameNodes and DataNodes          ca          PEM file of the authorities; else the system's

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Inside storage/: the XML of S3's answers and of Hadoop's configuration, element by element. Attributes, comments and declarations are passed over; namespaces are
- * cut off. Not for XML at large: no DTD, no mixed content. */
+ * Inside storage/: the XML of S3's answers and of Hadoop's configuration, element by element. Attributes, comments and declarations are
+ * passed over; namespaces are cut off. Not for XML at large: no DTD, no mixed content. */
 #ifndef GHEE_STORAGE_XML_H
 #define GHEE_STORAGE_XML_H
 

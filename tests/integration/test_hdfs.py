@@ -50,6 +50,10 @@ class Killer:
             self.at.up()
 
 
+def at_once(batch):
+    return batch
+
+
 def same(batch):
     time.sleep(0.01)  # stands for work, so that there is time to strike
     return batch
@@ -82,6 +86,44 @@ def test_a_file_that_is_replaced_is_noticed(at, tmp_path):
         at.ask("PUT", f"/test/changing/{name}", "CREATE", data=at.ask("GET", f"/test/in/{name}", "OPEN"))
     with pytest.raises(ghee.ChangedError, match="part-7.parquet has changed"):
         LocalTask(at.uri("changing"), preprocess=ghee.Stage(same, batch_size=500), output=at.uri("never")).run(progress=replace)
+
+
+def test_a_nameservice(at, tmp_path, monkeypatch):
+    """Its first NameNode is not there; the names are those of Hadoop's configuration."""
+    http = int(at.address.rpartition(":")[2])
+    values = {"dfs.nameservices": "lab", "dfs.ha.namenodes.lab": "nn1,nn2", "dfs.namenode.rpc-address.lab.nn1": "127.0.0.1:1",
+              "dfs.namenode.http-address.lab.nn1": "127.0.0.1:2", "dfs.namenode.rpc-address.lab.nn2": f"127.0.0.1:{http - 1}",
+              "dfs.namenode.http-address.lab.nn2": f"127.0.0.1:{http}", "fs.defaultFS": "hdfs://lab"}
+    for file in ("core-site.xml", "hdfs-site.xml"):
+        text = "".join(f"<property><name>{name}</name><value>{value}</value></property>" for name, value in values.items() if name.startswith("fs.") == file.startswith("core"))
+        (tmp_path / file).write_text(f"<configuration>{text}</configuration>")
+    with pytest.raises(ghee.InvalidError, match="fs.defaultFS"):
+        LocalTask("hdfs:///test/in", preprocess=same, output=tmp_path / "never").run()
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
+    for k, cluster in enumerate(("hdfs://lab", "hdfs://", f"hdfs://127.0.0.1:{http - 1}")):
+        LocalTask(f"{cluster}/test/in", preprocess=ghee.Stage(at_once, workers=2), output=f"{cluster}/test/out-named-{k}").run()
+        at.get(f"out-named-{k}", tmp_path / str(k))
+        assert np.array_equal(read_ids(tmp_path / str(k)), np.arange(ROWS))
+
+
+def test_safe_mode_is_waited_for(at, tmp_path):
+    """A job that begins while nothing can be written."""
+    left = []
+
+    def leave(progress):
+        if not left and progress["rows_in"] > 0:
+            left.append(progress["rows_in"])
+            assert "out-safe" not in at.left("none")
+            at.admin("-safemode", "leave")
+
+    at.admin("-safemode", "enter")
+    try:
+        LocalTask(at.uri("in"), preprocess=ghee.Stage(same, workers=2, batch_size=500), output=at.uri("out-safe")).run(progress=leave)
+    finally:
+        at.admin("-safemode", "leave")
+    assert left
+    at.get("out-safe", tmp_path)
+    assert np.array_equal(read_ids(tmp_path), np.arange(ROWS))
 
 
 def test_who_may_not_is_told(at):
