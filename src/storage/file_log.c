@@ -36,7 +36,15 @@ void ghee_file_log_state_fini(ghee_file_log_state *state) {
   ghee_array_fini(&state->groups);
 }
 
-static bool decode_state(ghee_reader *from, ghee_file_log_state *out) {
+/* As ghee_reader_text, but a reader that is not bad tells that it was the memory. */
+static char *decode_text(ghee_reader *from) {
+  size_t size;
+  const char *at = ghee_reader_bytes(from, &size);
+  return from->bad ? NULL : ghee_strndup(at ? at : "", size);
+}
+
+/* GHEE_CORRUPT, GHEE_NO_MEMORY */
+static ghee_status decode_state(ghee_reader *from, ghee_file_log_state *out) {
   bool ok = true;
   for (uint32_t n = ghee_reader_u32(from); n > 0 && ok && !from->bad; n--) {
     ghee_file_log_partition one = {.end = (int64_t)ghee_reader_u64(from)};
@@ -45,22 +53,23 @@ static bool decode_state(ghee_reader *from, ghee_file_log_state *out) {
     ok = ghee_array_push(&out->partitions, one);
   }
   for (uint32_t n = ghee_reader_u32(from); n > 0 && ok && !from->bad; n--) {
-    ghee_file_log_producer one = {.id = ghee_reader_text(from)};
+    ghee_file_log_producer one = {.id = decode_text(from)};
     one.epoch = ghee_reader_u64(from);
     ok = one.id && ghee_array_push(&out->producers, one);
     if (!ok) ghee_free(one.id);
   }
   for (uint32_t n = ghee_reader_u32(from); n > 0 && ok && !from->bad; n--) {
-    ghee_file_log_group one = {.group = ghee_reader_text(from)};
+    ghee_file_log_group one = {.group = decode_text(from)};
     one.partition = ghee_reader_u32(from);
     one.offset = (int64_t)ghee_reader_u64(from);
-    one.note = ghee_reader_text(from);
+    one.note = decode_text(from);
     ok = one.group && one.note && ghee_array_push(&out->groups, one);
     if (ok) continue;
     ghee_free(one.group);
     ghee_free(one.note);
   }
-  return ok && ghee_reader_done(from);
+  if (!ok && !from->bad) return GHEE_NO_MEMORY;
+  return ghee_reader_done(from) ? GHEE_OK : GHEE_CORRUPT;
 }
 
 ghee_status ghee_file_log_state_read(const ghee_file_log *log, ghee_file_log_state *out, ghee_error *err) {
@@ -73,7 +82,9 @@ ghee_status ghee_file_log_state_read(const ghee_file_log *log, ghee_file_log_sta
     ghee_reader from = ghee_reader_of(bytes.data, bytes.size);
     bool ours = ghee_reader_u64(&from) == STATE_MAGIC;
     bool whole = ghee_reader_u64(&from) == ghee_hash(bytes.data + 16, bytes.size < 16 ? 0 : bytes.size - 16, 0);
-    if (!ours || !whole || !decode_state(&from, out)) status = ghee_error_set(err, GHEE_CORRUPT, "the state of the record log %s is damaged", log->uri);
+    status = ours && whole ? decode_state(&from, out) : GHEE_CORRUPT;
+    if (status == GHEE_CORRUPT) ghee_error_set(err, status, "the state of the record log %s is damaged", log->uri);
+    if (status == GHEE_NO_MEMORY) no_memory(err);
   }
   ghee_buffer_fini(&bytes);
   return status;

@@ -81,8 +81,8 @@ static const void *take_bytes(ghee_reader *from, size_t *size) {
   return null ? NULL : data;
 }
 
-/* Headers are found by index, as the array may move while it grows. */
-static bool parse_body(file_reader *of, ghee_reader *from, ghee_record *out) {
+/* Headers are found by index, as the array may move while it grows. GHEE_CORRUPT, GHEE_NO_MEMORY. */
+static ghee_status parse_body(file_reader *of, ghee_reader *from, ghee_record *out) {
   out->timestamp_ms = (int64_t)ghee_reader_u64(from);
   out->key = take_bytes(from, &out->key_bytes);
   out->value = take_bytes(from, &out->value_bytes);
@@ -90,11 +90,11 @@ static bool parse_body(file_reader *of, ghee_reader *from, ghee_record *out) {
   for (size_t i = 0; i < out->n_headers && !from->bad; i++) {
     size_t n;
     ghee_record_header header = {.name = ghee_reader_bytes(from, &n)};
-    if (from->bad || n == 0 || header.name[n - 1]) return false;
+    if (from->bad || n == 0 || header.name[n - 1]) return GHEE_CORRUPT;
     header.value = take_bytes(from, &header.value_bytes);
-    if (!ghee_array_push(&of->headers, header)) return false;
+    if (!ghee_array_push(&of->headers, header)) return GHEE_NO_MEMORY;
   }
-  return ghee_reader_done(from);
+  return ghee_reader_done(from) ? GHEE_OK : GHEE_CORRUPT;
 }
 
 /* The next whole record in the block. GHEE_AGAIN: more bytes are needed. */
@@ -108,7 +108,9 @@ static ghee_status parse(file_reader *of, ghee_record *out, ghee_error *err) {
   if (left - GHEE_FILE_LOG_HEAD < size) return GHEE_AGAIN;
   const uint8_t *body = of->block.data + of->at + GHEE_FILE_LOG_HEAD;
   ghee_reader from = ghee_reader_of(body, size);
-  if (ghee_hash(body, size, (uint64_t)out->offset) != hash || !parse_body(of, &from, out))
+  ghee_status status = ghee_hash(body, size, (uint64_t)out->offset) == hash ? parse_body(of, &from, out) : GHEE_CORRUPT;
+  if (status == GHEE_NO_MEMORY) return no_memory(err);
+  if (status != GHEE_OK)
     return ghee_error_set(err, GHEE_CORRUPT, "the record at offset %lld of partition %u of %s is damaged", (long long)of->next, of->range.partition, of->log->uri);
   of->at += GHEE_FILE_LOG_HEAD + size;
   return GHEE_OK;

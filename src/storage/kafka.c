@@ -246,8 +246,12 @@ rd_kafka_topic_partition_list_t *ghee_kafka_marks(const ghee_kafka *log, const g
   for (size_t i = 0; i < n; i++) {
     rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, marks[i].topic ? marks[i].topic : log->topic, (int32_t)marks[i].partition);
     one->offset = marks[i].offset;
-    if (!marks[i].note || !(one->metadata = strdup(marks[i].note))) continue; /* librdkafka frees it */
+    if (!marks[i].note) continue;
+    one->metadata = ghee_strdup(marks[i].note); /* librdkafka frees it, as malloc's */
     one->metadata_size = strlen(marks[i].note);
+    if (one->metadata) continue;
+    rd_kafka_topic_partition_list_destroy(list);
+    return NULL;
   }
   return list;
 }
@@ -301,8 +305,8 @@ ghee_status ghee_kafka_set_marks(ghee_record_log *base, const char *group, const
   group_call of = {0};
   GHEE_TRY(take_grouped(log, group, &of.client, err));
   of.list = ghee_kafka_marks(log, marks, n);
-  ghee_status status = ghee_kafka_try(log, of.client, put_marks, &of, "store the offsets of a group of", err);
-  rd_kafka_topic_partition_list_destroy(of.list);
+  ghee_status status = of.list ? ghee_kafka_try(log, of.client, put_marks, &of, "store the offsets of a group of", err) : no_memory(err);
+  if (of.list) rd_kafka_topic_partition_list_destroy(of.list);
   give_back_grouped(log, group, of.client);
   return status;
 }

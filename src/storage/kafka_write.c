@@ -162,7 +162,9 @@ ghee_status ghee_kafka_commit(ghee_log_writer *base, const char *group, const gh
   GHEE_TRY(begin(of, err));
   GHEE_TRY(ghee_kafka_flush(base, err));
   if (n > 0) {
-    offsets with = {ghee_kafka_marks(of->log, marks, n), rd_kafka_consumer_group_metadata_new(group)};
+    offsets with = {.list = ghee_kafka_marks(of->log, marks, n)};
+    if (!with.list) return no_memory(err);
+    with.group = rd_kafka_consumer_group_metadata_new(group);
     ghee_status status = run_step(of, do_offsets, &with, "put the offsets of a group into a transaction of", err);
     rd_kafka_topic_partition_list_destroy(with.list);
     rd_kafka_consumer_group_metadata_destroy(with.group);

@@ -15,6 +15,7 @@
 #include "../services/kafka/admin.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/nth_alloc.h"
 #include "storage/record_log.h"
 
 typedef struct backend {
@@ -449,6 +450,55 @@ static void test_a_log_that_is_not_there(void **state) {
   end();
 }
 
+/* A pair of records and a mark with its note in one transaction, and all of it read again. */
+static ghee_status write_and_read(ghee_error *err) {
+  const ghee_record_header header = {"h", "1", 1};
+  const ghee_record pair[] = {{.partition = 0, .timestamp_ms = 5, .key = "k", .key_bytes = 1, .value = "v", .value_bytes = 1, .headers = &header, .n_headers = 1},
+                              {.partition = 1, .timestamp_ms = -1, .value = "v", .value_bytes = 1}};
+  char group[80], notes[256] = "";
+  snprintf(group, sizeof group, "memory-%s", strrchr(uri, '/') + 1);
+  ghee_log_writer *writer = NULL;
+  ghee_log_reader *reader = NULL;
+  ghee_log_ranges all = {0}, late = {0};
+  ghee_record got[4];
+  size_t n;
+  ghee_status status = rlog->ops->open_writer(rlog, "memory", &writer, err);
+  if (status == GHEE_OK) status = writer->ops->append(writer, pair, 2, err);
+  if (status == GHEE_OK) status = writer->ops->commit(writer, group, &(ghee_log_mark){NULL, 0, 7, "noted"}, 1, err);
+  if (writer) writer->ops->close_writer(writer);
+  if (status == GHEE_OK) status = rlog->ops->set_marks(rlog, group, &(ghee_log_mark){NULL, 1, 8, "noted"}, 1, err);
+  if (status == GHEE_OK) status = rlog->ops->get_marks(rlog, group, add_mark, notes, err);
+  if (status == GHEE_OK) assert_string_equal(notes, "0=7(noted) 1=8(noted) ");
+  if (status == GHEE_OK) status = rlog->ops->partitions(rlog, &all, err);
+  if (status == GHEE_OK) status = rlog->ops->partitions(rlog, &late, err);
+  if (status == GHEE_OK) status = rlog->ops->seek_time(rlog, 5, &late, err);
+  if (status == GHEE_OK) status = rlog->ops->read(rlog, &all.items[0], &reader, err);
+  while (status == GHEE_OK && (status = reader->ops->next(reader, got, 4, &n, err)) == GHEE_OK)
+    for (size_t i = 0; i < n; i++) assert_true(got[i].n_headers == 1 && strcmp(got[i].headers[0].name, "h") == 0);
+  if (reader) reader->ops->end(reader);
+  ghee_array_fini(&all);
+  ghee_array_fini(&late);
+  return status;
+}
+
+/* On a log of its own each time, so that nothing is kept from one to the next. */
+static ghee_status open_write_and_read(void *user, ghee_error *err) {
+  (void)user;
+  ghee_record_log_close(rlog);
+  rlog = NULL;
+  GHEE_TRY(ghee_record_log_open(uri, NULL, &rlog, err));
+  return write_and_read(err);
+}
+
+static void test_every_allocation_fails_once(void **state) {
+  (void)state;
+  begin(2);
+  assert_true(nth_alloc_each(open_write_and_read, NULL, GHEE_CLOSED) > 10);
+  static char first[1 << 16];
+  expect_texts(1, strcpy(first, all_texts(0))); /* both of a pair, or none */
+  end();
+}
+
 static void test_bad_settings(void **state) {
   (void)state;
   begin(1);
@@ -592,7 +642,7 @@ int main(void) {
   CASE(test_records_come_back_as_they_were, backend), CASE(test_a_range_is_read_exactly, backend), CASE(test_much_is_read_in_order, backend),  \
       CASE(test_times_are_found, backend), CASE(test_keys_choose_partitions, backend), CASE(test_transactions_show_all_or_nothing, backend),    \
       CASE(test_a_second_writer_fences_the_first, backend), CASE(test_marks_of_groups, backend), CASE(test_offsets_that_are_gone, backend),     \
-      CASE(test_a_log_that_is_not_there, backend), CASE(test_bad_settings, backend)
+      CASE(test_a_log_that_is_not_there, backend), CASE(test_bad_settings, backend), CASE(test_every_allocation_fails_once, backend)
   const struct CMUnitTest cases[] = {CASES(0), CASES(1), CASE(test_a_record_that_is_too_large, 1),
                                      CASE(test_a_transaction_over_two_topics, 1), CASE(test_a_broker_that_dies, 1)};
   return cmocka_run_group_tests(cases, NULL, NULL);
