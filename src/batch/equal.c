@@ -52,7 +52,8 @@ bool ghee_column_same(const ghee_column *a, int64_t i, const ghee_column *b, int
   }
   if (a->type.kind == GHEE_BOOL) return ghee_bit(a->array->buffers[1], a->start + i) == ghee_bit(b->array->buffers[1], b->start + k);
   size_t width = (size_t)a->type.width_bits / 8;
-  return memcmp((const uint8_t *)a->array->buffers[1] + (size_t)(a->start + i) * width, (const uint8_t *)b->array->buffers[1] + (size_t)(b->start + k) * width, width) == 0;
+  return width == 0 || memcmp((const uint8_t *)a->array->buffers[1] + (size_t)(a->start + i) * width,
+                              (const uint8_t *)b->array->buffers[1] + (size_t)(b->start + k) * width, width) == 0;
 }
 
 bool ghee_batch_equal(const ghee_batch *a, const ghee_batch *b) {

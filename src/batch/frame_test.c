@@ -61,6 +61,18 @@ static void test_every_type(void **state) {
     }
 }
 
+/* They have rows and no bytes: nothing is read of their buffers, which may be NULL. */
+static void test_values_of_no_width(void **state) {
+  (void)state;
+  static const sample_type type = {.name = "none", .format = "w:0"};
+  ghee_schema *schema = sample_schema(&type, 1);
+  ghee_batch batch;
+  sample_batch(schema, &type, 1, 3, 4, &batch);
+  check_round_trip(&batch, type.name, 3);
+  ghee_batch_release(&batch);
+  ghee_schema_unref(schema);
+}
+
 /* A batch of random types and rows, and a slice of it. */
 static void random_batch(uint64_t seed, ghee_batch *whole, ghee_batch *cut) {
   ghee_random random;
@@ -285,7 +297,7 @@ static void test_memory_runs_out(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_every_type), cmocka_unit_test(test_random_batches), cmocka_unit_test(test_a_slice_takes_no_more_than_its_rows),
+      cmocka_unit_test(test_every_type), cmocka_unit_test(test_values_of_no_width), cmocka_unit_test(test_random_batches), cmocka_unit_test(test_a_slice_takes_no_more_than_its_rows),
       cmocka_unit_test(test_too_small_a_place), cmocka_unit_test(test_damaged_frames_do_no_harm), cmocka_unit_test(test_tables_that_lie),
       cmocka_unit_test(test_another_schema), cmocka_unit_test(test_memory_runs_out),
   };
