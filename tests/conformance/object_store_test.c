@@ -397,13 +397,15 @@ static void case_no_memory(void) {
   put("a", "1");
   for (long n = 1;; n++) {
     ghee_source *source = NULL;
+    const char *where = uri("a");
     ghee_memory_fail_at(n);
-    ghee_status status = store->ops->read(store, uri("a"), NULL, &source, NULL);
+    ghee_status status = store->ops->read(store, where, NULL, &source, NULL);
     ghee_memory_fail_at(0);
     if (status == GHEE_OK) {
       source->ops->close(source);
       break;
     }
+    assert_int_equal(status, GHEE_NO_MEMORY);
   }
   for (long n = 1;; n++) {
     ghee_sink *sink = NULL;
