@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Owned arrays, filled piece by piece. Fixed widths go by memcpy of whole ranges; rows by index one by one. */
+ * Arrays filled run by run: a run is copied at once, a row by index is a run of one. Lists hand runs of their items down. */
 #include "batch/assemble.h"
 
 #include <string.h>
 
+#include "base/copy.h"
 #include "base/memory.h"
 #include "batch/unify.h"
 
 static void release_own(struct ArrowArray *array) {
-  for (int64_t i = 0; i < array->n_buffers; i++) ghee_free_aligned((void *)array->buffers[i]);
+  bool placed = array->private_data != NULL; /* its buffers lie in a room of the caller's */
+  for (int64_t i = 0; i < array->n_buffers && !placed; i++) ghee_free_aligned((void *)array->buffers[i]);
   for (int64_t i = 0; i < array->n_children; i++) {
     if (!array->children[i]) continue;
     if (array->children[i]->release) array->children[i]->release(array->children[i]);
@@ -51,160 +53,193 @@ ghee_status ghee_batch_own(ghee_schema *schema, int64_t rows, ghee_batch *out, g
   return GHEE_OK;
 }
 
-static int64_t row_of(const ghee_piece *piece, int64_t i) { return piece->rows ? piece->rows[i] : i; }
+/* What is being made, of which rows, and where. */
+typedef struct making { const ghee_selection *of; ghee_room *room; struct ArrowArray *out; ghee_error *err; } making;
 
-static int64_t total(const ghee_piece *pieces, size_t n) {
+static uint64_t aligned(uint64_t n) { return (n + 63) & ~(uint64_t)63; }
+
+/* Memory for buffer i; what follows it in a room up to the next buffer is zero. */
+static ghee_status buffer(const making *it, int i, int64_t size, void *out) {
+  uint8_t *memory = it->room ? it->room->at : ghee_array_buffer(it->out, i, size);
+  if (!memory) return ghee_error_no_memory(it->err, "copying a column");
+  if (it->room) {
+    uint64_t whole = aligned((uint64_t)size);
+    if (whole > (uint64_t)(it->room->end - memory))
+      return ghee_error_set(it->err, GHEE_INTERNAL, "a column takes %llu bytes more than there is room for", (unsigned long long)whole);
+    memset(memory + size, 0, whole - (uint64_t)size);
+    it->room->at += whole;
+    it->out->buffers[i] = memory;
+  }
+  *(void **)out = memory;
+  return GHEE_OK;
+}
+
+static const ghee_column *column_of(const ghee_selection *of, const ghee_run *run) { return &of->columns[run->column]; }
+
+int64_t ghee_selection_rows(const ghee_selection *of) {
   int64_t rows = 0;
-  for (size_t i = 0; i < n; i++) rows += pieces[i].n;
+  for (size_t r = 0; r < of->n_runs; r++) rows += of->runs[r].n;
   return rows;
 }
 
-/* ---- validity ---- */
+/* ---- bits ---- */
 
-static ghee_status fill_validity(const ghee_piece *pieces, size_t n, struct ArrowArray *out, ghee_error *err) {
-  bool any = false;
-  for (size_t p = 0; p < n && !any; p++) any = ghee_column_nulls(&pieces[p].column) > 0;
-  if (!any || out->n_buffers == 0) return GHEE_OK;
-  uint8_t *bits = ghee_array_buffer(out, 0, ghee_bits_bytes(out->length));
-  if (!bits) return ghee_error_no_memory(err, "copying a column");
-  memset(bits, 0, (size_t)ghee_bits_bytes(out->length));
-  int64_t at = 0, nulls = 0;
-  for (size_t p = 0; p < n; p++)
-    for (int64_t i = 0; i < pieces[p].n; i++, at++) {
-      if (ghee_column_valid(&pieces[p].column, row_of(&pieces[p], i))) ghee_bit_set(bits, at);
-      else nulls++;
-    }
-  out->null_count = nulls;
+static bool any_nulls(const ghee_selection *of) {
+  for (size_t c = 0; c < of->n_columns; c++)
+    if (ghee_column_nulls(&of->columns[c]) > 0) return true;
+  return false;
+}
+
+static ghee_status fill_validity(const making *it) {
+  if (it->out->n_buffers == 0 || !any_nulls(it->of)) return GHEE_OK;
+  uint8_t *bits;
+  GHEE_TRY(buffer(it, 0, ghee_bits_bytes(it->out->length), &bits));
+  memset(bits, 0, (size_t)ghee_bits_bytes(it->out->length));
+  int64_t at = 0;
+  for (size_t r = 0; r < it->of->n_runs; at += it->of->runs[r++].n) {
+    const ghee_run *run = &it->of->runs[r];
+    const ghee_column *from = column_of(it->of, run);
+    const uint8_t *valid = ghee_column_validity(from);
+    if (valid) ghee_bits_append(valid, from->start + run->first, run->n, bits, at);
+    else ghee_bits_fill(bits, at, run->n);
+  }
+  it->out->null_count = it->out->length - ghee_bits_count(bits, 0, it->out->length);
+  return GHEE_OK;
+}
+
+static ghee_status fill_bools(const making *it) {
+  uint8_t *bits;
+  GHEE_TRY(buffer(it, 1, ghee_bits_bytes(it->out->length), &bits));
+  memset(bits, 0, (size_t)ghee_bits_bytes(it->out->length));
+  int64_t at = 0;
+  for (size_t r = 0; r < it->of->n_runs; at += it->of->runs[r++].n) {
+    const ghee_run *run = &it->of->runs[r];
+    const ghee_column *from = column_of(it->of, run);
+    ghee_bits_append(from->array->buffers[1], from->start + run->first, run->n, bits, at);
+  }
   return GHEE_OK;
 }
 
 /* ---- values ---- */
 
-static void copy_rows(const ghee_piece *piece, size_t width, uint8_t *into) {
-  const uint8_t *from = (const uint8_t *)piece->column.array->buffers[1] + (size_t)piece->column.start * width;
-  if (!piece->rows) {
-    memcpy(into, from, (size_t)piece->n * width);
-    return;
+/* Another core reads a room next. */
+static void copy(const making *it, void *to, const void *from, size_t size) {
+  if (it->room) ghee_copy_out(to, from, size);
+  else if (size) memcpy(to, from, size);
+}
+
+/* With a width that the compiler knows, a run of one is a load and a store. */
+static inline __attribute__((always_inline)) void copy_values(const making *it, size_t width, uint8_t *into) {
+  for (size_t r = 0; r < it->of->n_runs; r++) {
+    const ghee_run *run = &it->of->runs[r];
+    if (run->n == 0) continue; /* its column may have no memory */
+    const ghee_column *column = column_of(it->of, run);
+    const uint8_t *from = (const uint8_t *)column->array->buffers[1] + (size_t)(column->start + run->first) * width;
+    if (run->n == 1 && width <= 16) memcpy(into, from, width);
+    else copy(it, into, from, (size_t)run->n * width);
+    into += (size_t)run->n * width;
   }
+}
+
+static ghee_status fill_fixed(const making *it, size_t width) {
+  uint8_t *into;
+  GHEE_TRY(buffer(it, 1, it->out->length * (int64_t)width, &into));
   switch (width) {
-    case 1: for (int64_t i = 0; i < piece->n; i++) into[i] = from[piece->rows[i]]; return;
-    case 2: for (int64_t i = 0; i < piece->n; i++) ((uint16_t *)into)[i] = ((const uint16_t *)from)[piece->rows[i]]; return;
-    case 4: for (int64_t i = 0; i < piece->n; i++) ((uint32_t *)into)[i] = ((const uint32_t *)from)[piece->rows[i]]; return;
-    case 8: for (int64_t i = 0; i < piece->n; i++) ((uint64_t *)into)[i] = ((const uint64_t *)from)[piece->rows[i]]; return;
-    default: for (int64_t i = 0; i < piece->n; i++) memcpy(into + (size_t)i * width, from + (size_t)piece->rows[i] * width, width);
-  }
-}
-
-static ghee_status fill_fixed(const ghee_piece *pieces, size_t n, size_t width, struct ArrowArray *out, ghee_error *err) {
-  uint8_t *into = ghee_array_buffer(out, 1, out->length * (int64_t)width);
-  if (!into) return ghee_error_no_memory(err, "copying a column");
-  for (size_t p = 0; p < n; p++) {
-    if (pieces[p].n > 0) copy_rows(&pieces[p], width, into);
-    into += (size_t)pieces[p].n * width;
+    case 0: break;
+    case 1: copy_values(it, 1, into); break;
+    case 2: copy_values(it, 2, into); break;
+    case 4: copy_values(it, 4, into); break;
+    case 8: copy_values(it, 8, into); break;
+    case 16: copy_values(it, 16, into); break;
+    default: copy_values(it, width, into);
   }
   return GHEE_OK;
 }
 
-static ghee_status fill_bools(const ghee_piece *pieces, size_t n, struct ArrowArray *out, ghee_error *err) {
-  uint8_t *bits = ghee_array_buffer(out, 1, ghee_bits_bytes(out->length));
-  if (!bits) return ghee_error_no_memory(err, "copying a column");
-  memset(bits, 0, (size_t)ghee_bits_bytes(out->length));
-  int64_t at = 0;
-  for (size_t p = 0; p < n; p++)
-    for (int64_t i = 0; i < pieces[p].n; i++, at++)
-      if (ghee_bit(pieces[p].column.array->buffers[1], pieces[p].column.start + row_of(&pieces[p], i))) ghee_bit_set(bits, at);
-  return GHEE_OK;
+static int64_t run_size(const ghee_column *column, const ghee_run *run) {
+  return ghee_column_offset(column, run->first + run->n) - ghee_column_offset(column, run->first);
 }
-
-static int64_t size_at(const ghee_column *column, int64_t row) { return ghee_column_offset(column, row + 1) - ghee_column_offset(column, row); }
 
 /* Offsets of all rows, from 0; *end is the sum. */
-static ghee_status fill_offsets(const ghee_piece *pieces, size_t n, bool large, struct ArrowArray *out, int64_t *end, ghee_error *err) {
-  void *into = ghee_array_buffer(out, 1, (out->length + 1) * (large ? 8 : 4));
-  if (!into) return ghee_error_no_memory(err, "copying a column");
+static ghee_status fill_offsets(const making *it, bool large, int64_t *end) {
+  void *into;
+  GHEE_TRY(buffer(it, 1, (it->out->length + 1) * (large ? 8 : 4), &into));
   int64_t at = 0, sum = 0;
-  for (size_t p = 0; p < n; p++)
-    for (int64_t i = 0; i < pieces[p].n; i++, at++) {
-      if (large) ((int64_t *)into)[at] = sum;
-      else ((int32_t *)into)[at] = (int32_t)sum;
-      sum += size_at(&pieces[p].column, row_of(&pieces[p], i));
-      if (!large && sum > INT32_MAX)
-        return ghee_error_set(err, GHEE_LIMIT, "column %s would have more than 2 GiB in one batch: lower batch_size", pieces[0].column.field->name);
+  for (size_t r = 0; r < it->of->n_runs; r++) {
+    const ghee_run *run = &it->of->runs[r];
+    const ghee_column *column = column_of(it->of, run);
+    int64_t base = ghee_column_offset(column, run->first) - sum;
+    sum += run_size(column, run);
+    if (!large && sum > INT32_MAX)
+      return ghee_error_set(it->err, GHEE_LIMIT, "column %s would have more than 2 GiB in one batch: lower batch_size", column->field->name);
+    for (int64_t row = run->first; row < run->first + run->n; row++, at++) {
+      if (large) ((int64_t *)into)[at] = ghee_column_offset(column, row) - base;
+      else ((int32_t *)into)[at] = (int32_t)(ghee_column_offset(column, row) - base);
     }
+  }
   if (large) ((int64_t *)into)[at] = sum;
   else ((int32_t *)into)[at] = (int32_t)sum;
   *end = sum;
   return GHEE_OK;
 }
 
-static ghee_status fill_texts(const ghee_piece *pieces, size_t n, struct ArrowArray *out, ghee_error *err) {
+static ghee_status fill_texts(const making *it) {
   int64_t end;
-  GHEE_TRY(fill_offsets(pieces, n, ghee_kind_is_large(pieces[0].column.type.kind), out, &end, err));
-  uint8_t *into = ghee_array_buffer(out, 2, end);
-  if (!into) return ghee_error_no_memory(err, "copying a column");
-  for (size_t p = 0; p < n; p++) {
-    const ghee_column *column = &pieces[p].column;
-    const uint8_t *from = column->array->buffers[2];
-    if (!pieces[p].rows && pieces[p].n > 0) {
-      int64_t first = ghee_column_offset(column, 0), size = ghee_column_offset(column, pieces[p].n) - first;
-      if (size) memcpy(into, from + first, (size_t)size);
-      into += size;
-      continue;
-    }
-    for (int64_t i = 0; i < pieces[p].n; i++) {
-      int64_t size = size_at(column, row_of(&pieces[p], i));
-      if (size) memcpy(into, from + ghee_column_offset(column, row_of(&pieces[p], i)), (size_t)size);
-      into += size;
-    }
+  GHEE_TRY(fill_offsets(it, ghee_kind_is_large(it->of->columns[0].type.kind), &end));
+  uint8_t *into;
+  GHEE_TRY(buffer(it, 2, end, &into));
+  for (size_t r = 0; r < it->of->n_runs; r++) {
+    const ghee_run *run = &it->of->runs[r];
+    const ghee_column *column = column_of(it->of, run);
+    int64_t size = run_size(column, run);
+    if (size) copy(it, into, (const uint8_t *)column->array->buffers[2] + ghee_column_offset(column, run->first), (size_t)size);
+    into += size;
   }
   return GHEE_OK;
 }
 
 /* ---- nested ---- */
 
-/* The rows of a child that a piece's rows stand for: n times `each` in fixed lists, one by one in structs, ranges in lists. */
-static ghee_status child_piece(const ghee_piece *piece, int64_t child, ghee_piece *out, uint32_t **own, ghee_error *err) {
-  const ghee_column *column = &piece->column;
-  *own = NULL;
-  out->column = ghee_column_child(column, child);
-  out->rows = NULL;
-  out->n = out->column.length;
-  if (column->type.kind == GHEE_STRUCT) {
-    out->rows = piece->rows;
-    out->n = piece->n;
-    return GHEE_OK;
+static void selection_free(ghee_selection *of) {
+  ghee_free((void *)of->columns);
+  ghee_free((void *)of->runs);
+}
+
+static ghee_status selection_new(size_t n_columns, size_t n_runs, ghee_column **columns, ghee_run **runs, ghee_selection *out, ghee_error *err) {
+  *columns = ghee_alloc(n_columns * sizeof **columns);
+  *runs = ghee_alloc(n_runs * sizeof **runs);
+  *out = (ghee_selection){*columns, n_columns, *runs, n_runs};
+  if (*columns && *runs) return GHEE_OK;
+  selection_free(out);
+  return ghee_error_no_memory(err, "copying a column");
+}
+
+/* The rows of a child that a selection stands for: the same in structs, `fixed_size` each in fixed lists, ranges in lists. */
+static ghee_status select_child(const ghee_selection *of, int64_t child, ghee_selection *out, ghee_error *err) {
+  ghee_column *columns;
+  ghee_run *runs;
+  GHEE_TRY(selection_new(of->n_columns, of->n_runs, &columns, &runs, out, err));
+  for (size_t c = 0; c < of->n_columns; c++) columns[c] = ghee_column_child(&of->columns[c], child);
+  for (size_t r = 0; r < of->n_runs; r++) {
+    const ghee_run *run = &of->runs[r];
+    const ghee_column *column = column_of(of, run);
+    int64_t each = column->type.kind == GHEE_FIXED_LIST ? column->type.fixed_size : 1;
+    bool list = ghee_kind_is_list(column->type.kind);
+    runs[r] = (ghee_run){.first = list ? ghee_column_offset(column, run->first) - ghee_column_offset(column, 0) : run->first * each,
+                         .n = list ? run_size(column, run) : run->n * each, .column = run->column};
   }
-  if (!piece->rows) return GHEE_OK;
-  bool fixed = column->type.kind == GHEE_FIXED_LIST;
-  int64_t first = fixed ? 0 : column->length ? ghee_column_offset(column, 0) : 0, count = 0, at = 0;
-  for (int64_t i = 0; i < piece->n; i++) count += fixed ? column->type.fixed_size : size_at(column, piece->rows[i]);
-  uint32_t *rows = ghee_alloc(((size_t)count + 1) * sizeof *rows);
-  if (!rows) return ghee_error_no_memory(err, "copying a column");
-  for (int64_t i = 0; i < piece->n; i++) {
-    int64_t from = fixed ? (int64_t)piece->rows[i] * column->type.fixed_size : ghee_column_offset(column, piece->rows[i]) - first;
-    int64_t size = fixed ? column->type.fixed_size : size_at(column, piece->rows[i]);
-    for (int64_t k = 0; k < size; k++) rows[at++] = (uint32_t)(from + k);
-  }
-  out->rows = *own = rows;
-  out->n = count;
   return GHEE_OK;
 }
 
-static ghee_status fill_children(const struct ArrowSchema *field, const ghee_piece *pieces, size_t n, struct ArrowArray *out, ghee_error *err) {
-  ghee_piece *below = ghee_alloc_zero(n + 1, sizeof *below);
-  uint32_t **own = ghee_alloc_zero(n + 1, sizeof *own);
-  ghee_status status = below && own ? GHEE_OK : ghee_error_no_memory(err, "copying a column");
-  for (int64_t child = 0; child < field->n_children && status == GHEE_OK; child++) {
-    for (size_t p = 0; p < n && status == GHEE_OK; p++) status = child_piece(&pieces[p], child, &below[p], &own[p], err);
-    if (status == GHEE_OK) status = ghee_assemble(field->children[child], below, n, out->children[child], err);
-    for (size_t p = 0; p < n; p++) {
-      ghee_free(own[p]);
-      own[p] = NULL;
-    }
+static ghee_status fill_children(const making *it, const struct ArrowSchema *field) {
+  for (int64_t child = 0; child < field->n_children; child++) {
+    ghee_selection below;
+    GHEE_TRY(select_child(it->of, child, &below, it->err));
+    ghee_status status = ghee_assemble(field->children[child], &below, it->room, it->out->children[child], it->err);
+    selection_free(&below);
+    GHEE_TRY(status);
   }
-  ghee_free(below);
-  ghee_free(own);
-  return status;
+  return GHEE_OK;
 }
 
 /* ---- dictionaries ---- */
@@ -218,53 +253,109 @@ static void put_index(void *data, int32_t width_bits, int64_t at, int64_t value)
   }
 }
 
-static ghee_status fill_dictionary(const struct ArrowSchema *field, const ghee_piece *pieces, size_t n, struct ArrowArray *out, ghee_error *err) {
-  ghee_type type = pieces[0].column.type;
-  int64_t at = 0, most = type.width_bits >= 32 ? INT32_MAX : ((int64_t)1 << (type.width_bits - ghee_kind_is_signed(type.kind))) - 1;
-  ghee_unified all;
-  GHEE_TRY(ghee_unify(pieces, n, &all, err));
-  void *indices = ghee_array_buffer(out, 1, out->length * type.width_bits / 8);
-  out->dictionary = ghee_alloc_zero(1, sizeof *out->dictionary);
-  ghee_status status = indices && out->dictionary ? GHEE_OK : ghee_error_no_memory(err, "copying a column");
-  if (status == GHEE_OK && all.count - 1 > most)
-    status = ghee_error_set(err, GHEE_LIMIT, "the dictionaries of column %s together have %lld entries, more than its indices can say: cast it to its values", field->name, (long long)all.count);
-  for (size_t p = 0; p < n && status == GHEE_OK; p++)
-    for (int64_t i = 0; i < pieces[p].n; i++, at++) {
-      int64_t row = row_of(&pieces[p], i), index = ghee_column_valid(&pieces[p].column, row) ? ghee_column_index(&pieces[p].column, row) : -1;
-      put_index(indices, type.width_bits, at, index < 0 ? 0 : all.index_of[p] ? all.index_of[p][index] : index);
+static void put_indices(const making *it, const ghee_unified *all, void *indices) {
+  int32_t width_bits = it->of->columns[0].type.width_bits;
+  int64_t at = 0;
+  for (size_t r = 0; r < it->of->n_runs; r++) {
+    const ghee_run *run = &it->of->runs[r];
+    const ghee_column *column = column_of(it->of, run);
+    const uint32_t *index_of = all->index_of[run->column];
+    for (int64_t row = run->first; row < run->first + run->n; row++) {
+      int64_t index = ghee_column_valid(column, row) ? ghee_column_index(column, row) : -1;
+      put_index(indices, width_bits, at++, index < 0 ? 0 : index_of ? (int64_t)index_of[index] - 1 : index);
     }
-  if (status == GHEE_OK) status = ghee_assemble(field->dictionary, all.entries, all.n_entries, out->dictionary, err);
+  }
+}
+
+static ghee_status fill_dictionary(const making *it, const struct ArrowSchema *field) {
+  ghee_type type = it->of->columns[0].type;
+  int64_t most = type.width_bits >= 32 ? INT32_MAX : ((int64_t)1 << (type.width_bits - ghee_kind_is_signed(type.kind))) - 1;
+  void *indices;
+  GHEE_TRY(buffer(it, 1, it->out->length * type.width_bits / 8, &indices));
+  if (!(it->out->dictionary = ghee_alloc_zero(1, sizeof *it->out->dictionary))) return ghee_error_no_memory(it->err, "copying a column");
+  ghee_unified all;
+  GHEE_TRY(ghee_unify(it->of, &all, it->err));
+  ghee_status status = GHEE_OK;
+  if (all.count - 1 > most)
+    status = ghee_error_set(it->err, GHEE_LIMIT, "the dictionaries of column %s together have %lld entries, more than its indices can say: cast it to its values",
+                            field->name, (long long)all.count);
+  ghee_selection entries = ghee_unified_entries(&all);
+  if (status == GHEE_OK) {
+    put_indices(it, &all, indices);
+    status = ghee_assemble(field->dictionary, &entries, it->room, it->out->dictionary, it->err);
+  }
   ghee_unified_fini(&all);
   return status;
 }
 
-static ghee_status fill(const struct ArrowSchema *field, const ghee_piece *pieces, size_t n, struct ArrowArray *out, ghee_error *err) {
-  ghee_type type = pieces[0].column.type;
-  GHEE_TRY(fill_validity(pieces, n, out, err));
+static ghee_status fill(const making *it, const struct ArrowSchema *field) {
+  ghee_type type = it->of->columns[0].type;
+  GHEE_TRY(fill_validity(it));
   if (type.kind == GHEE_NULL) {
-    out->null_count = out->length;
+    it->out->null_count = it->out->length;
     return GHEE_OK;
   }
-  if (field->dictionary) return fill_dictionary(field, pieces, n, out, err);
-  if (type.kind == GHEE_BOOL) return fill_bools(pieces, n, out, err);
-  if (ghee_kind_is_text(type.kind)) return fill_texts(pieces, n, out, err);
+  if (field->dictionary) return fill_dictionary(it, field);
+  if (type.kind == GHEE_BOOL) return fill_bools(it);
+  if (ghee_kind_is_text(type.kind)) return fill_texts(it);
   if (ghee_kind_is_list(type.kind)) {
     int64_t end;
-    GHEE_TRY(fill_offsets(pieces, n, ghee_kind_is_large(type.kind), out, &end, err));
+    GHEE_TRY(fill_offsets(it, ghee_kind_is_large(type.kind), &end));
   } else if (type.n_buffers > 1) {
-    GHEE_TRY(fill_fixed(pieces, n, (size_t)type.width_bits / 8, out, err));
+    GHEE_TRY(fill_fixed(it, (size_t)type.width_bits / 8));
   }
-  return field->n_children ? fill_children(field, pieces, n, out, err) : GHEE_OK;
+  return fill_children(it, field);
 }
 
-ghee_status ghee_assemble(const struct ArrowSchema *field, const ghee_piece *pieces, size_t n, struct ArrowArray *out, ghee_error *err) {
+ghee_status ghee_assemble(const struct ArrowSchema *field, const ghee_selection *of, ghee_room *room, struct ArrowArray *out, ghee_error *err) {
   struct ArrowArray array;
-  GHEE_TRY(ghee_array_own(total(pieces, n), pieces[0].column.type.n_buffers, field->n_children, &array, err));
-  ghee_status status = fill(field, pieces, n, &array, err);
+  GHEE_TRY(ghee_array_own(ghee_selection_rows(of), of->columns[0].type.n_buffers, field->n_children, &array, err));
+  array.private_data = room;
+  ghee_status status = fill(&(making){.of = of, .room = room, .out = &array, .err = err}, field);
   if (status != GHEE_OK) {
     array.release(&array);
     return status;
   }
   *out = array;
   return GHEE_OK;
+}
+
+/* ---- measuring: the same walk ---- */
+
+/* Of all dictionaries whole, since only unifying them tells. */
+static ghee_status dictionary_bytes(const struct ArrowSchema *field, const ghee_selection *of, uint64_t *sum, ghee_error *err) {
+  ghee_selection all;
+  ghee_column *columns;
+  ghee_run *runs;
+  GHEE_TRY(selection_new(of->n_columns, of->n_columns, &columns, &runs, &all, err));
+  for (size_t c = 0; c < of->n_columns; c++) {
+    columns[c] = ghee_column_dictionary(&of->columns[c]);
+    runs[c] = (ghee_run){.n = columns[c].length, .column = (uint32_t)c};
+  }
+  ghee_status status = ghee_assemble_bytes(field->dictionary, &all, sum, err);
+  selection_free(&all);
+  return status;
+}
+
+static ghee_status children_bytes(const struct ArrowSchema *field, const ghee_selection *of, uint64_t *sum, ghee_error *err) {
+  for (int64_t child = 0; child < field->n_children; child++) {
+    ghee_selection below;
+    GHEE_TRY(select_child(of, child, &below, err));
+    ghee_status status = ghee_assemble_bytes(field->children[child], &below, sum, err);
+    selection_free(&below);
+    GHEE_TRY(status);
+  }
+  return GHEE_OK;
+}
+
+ghee_status ghee_assemble_bytes(const struct ArrowSchema *field, const ghee_selection *of, uint64_t *sum, ghee_error *err) {
+  ghee_type type = of->columns[0].type;
+  uint64_t rows = (uint64_t)ghee_selection_rows(of);
+  if (type.n_buffers > 0 && any_nulls(of)) *sum += aligned((rows + 7) / 8);
+  if (ghee_kind_has_offsets(type.kind)) *sum += aligned((rows + 1) * (uint64_t)ghee_kind_offset_bytes(type.kind));
+  else *sum += aligned((rows * (uint64_t)type.width_bits + 7) / 8);
+  uint64_t text = 0;
+  for (size_t r = 0; r < of->n_runs && ghee_kind_is_text(type.kind); r++) text += (uint64_t)run_size(column_of(of, &of->runs[r]), &of->runs[r]);
+  *sum += aligned(text);
+  return field->dictionary ? dictionary_bytes(field, of, sum, err) : children_bytes(field, of, sum, err);
 }

@@ -138,16 +138,15 @@ static ghee_status add_nulls(const ghee_column *from, struct ArrowArray *values,
 
 /* A dictionary column as its values. Without any entry all rows are null. */
 static ghee_status decode(const ghee_column *from, struct ArrowArray *out, ghee_error *err) {
-  ghee_piece piece = {.column = ghee_column_dictionary(from), .n = from->length};
-  if (piece.column.length == 0 && from->length > 0) {
-    GHEE_TRY(ghee_array_zeros(piece.column.field, from->length, out, err));
+  ghee_column values = ghee_column_dictionary(from);
+  if (values.length == 0 && from->length > 0) {
+    GHEE_TRY(ghee_array_zeros(values.field, from->length, out, err));
   } else {
-    uint32_t *rows = ghee_alloc(((size_t)from->length + 1) * sizeof *rows);
-    if (!rows) return ghee_error_no_memory(err, "casting a column");
-    for (int64_t i = 0; i < from->length; i++) rows[i] = ghee_column_valid(from, i) ? (uint32_t)ghee_column_index(from, i) : 0;
-    piece.rows = rows;
-    ghee_status status = ghee_assemble(piece.column.field, &piece, 1, out, err);
-    ghee_free(rows);
+    ghee_run *runs = ghee_alloc((size_t)from->length * sizeof *runs);
+    if (!runs) return ghee_error_no_memory(err, "casting a column");
+    for (int64_t i = 0; i < from->length; i++) runs[i] = (ghee_run){.first = ghee_column_valid(from, i) ? ghee_column_index(from, i) : 0, .n = 1};
+    ghee_status status = ghee_assemble(values.field, &(ghee_selection){&values, 1, runs, (size_t)from->length}, NULL, out, err);
+    ghee_free(runs);
     GHEE_TRY(status);
   }
   ghee_status status = add_nulls(from, out, err);
@@ -192,8 +191,8 @@ static ghee_status cast_column(const ghee_column *from, const ghee_field *was, c
 
 /* A column as it is, copied. */
 static ghee_status keep_column(const ghee_column *from, struct ArrowArray *out, ghee_error *err) {
-  ghee_piece piece = {.column = *from, .n = from->length};
-  return ghee_assemble(from->field, &piece, 1, out, err);
+  ghee_run all = {.n = from->length};
+  return ghee_assemble(from->field, &(ghee_selection){from, 1, &all, 1}, NULL, out, err);
 }
 
 static ghee_status same_columns(const ghee_batch *batch, ghee_schema *schema, ghee_error *err) {

@@ -29,20 +29,20 @@ ghee_column ghee_column_dictionary(const ghee_column *column) {
   return ghee_column_of(column->field->dictionary, column->array->dictionary, 0, column->array->dictionary->length);
 }
 
-static const uint8_t *validity(const ghee_column *column) {
+const uint8_t *ghee_column_validity(const ghee_column *column) {
   if (column->type.kind == GHEE_NULL || column->array->n_buffers == 0 || column->array->null_count == 0) return NULL;
   return column->array->buffers[0];
 }
 
 bool ghee_column_valid(const ghee_column *column, int64_t row) {
   if (column->type.kind == GHEE_NULL) return false;
-  const uint8_t *bits = validity(column);
+  const uint8_t *bits = ghee_column_validity(column);
   return !bits || ghee_bit(bits, column->start + row);
 }
 
 int64_t ghee_column_nulls(const ghee_column *column) {
   if (column->type.kind == GHEE_NULL) return column->length;
-  const uint8_t *bits = validity(column);
+  const uint8_t *bits = ghee_column_validity(column);
   return bits ? column->length - ghee_bits_count(bits, column->start, column->length) : 0;
 }
 

@@ -23,6 +23,8 @@ ghee_column ghee_column_at(const ghee_batch *batch, int64_t i);
 ghee_column ghee_column_child(const ghee_column *column, int64_t i);
 ghee_column ghee_column_dictionary(const ghee_column *column);
 
+/** Bits of the buffer (the range begins at `start`), NULL where all rows are valid or the type has none. */
+const uint8_t *ghee_column_validity(const ghee_column *column);
 bool ghee_column_valid(const ghee_column *column, int64_t row);
 /** Nulls in the range; counts bits only where there are any. */
 int64_t ghee_column_nulls(const ghee_column *column);

@@ -16,76 +16,89 @@ static uint64_t hash_of(const ghee_column *column, int64_t row) {
   return width ? ghee_hash((const uint8_t *)column->array->buffers[1] + (size_t)(column->start + row) * width, width, 1) : 1;
 }
 
-/* An entry of the one dictionary: where it was first met. */
-typedef struct entry { const ghee_column *column; int64_t row; uint32_t index; } entry;
+/* Entries by their hash: 1 + the number of the entry's run, which says where it was first met. */
+typedef struct table { ghee_map by_hash; size_t room; ghee_unified *into; } table;
 
-typedef struct table { ghee_map by_hash; entry *entries; size_t count; } table;
+static bool grow(table *of) {
+  size_t room = of->room ? of->room * 2 : 64;
+  ghee_run *runs = ghee_realloc(of->into->runs, room * sizeof *runs);
+  if (!runs) return false;
+  of->into->runs = runs;
+  of->room = room;
+  return true;
+}
 
-static bool find(table *of, const ghee_column *column, int64_t row, uint32_t *out, bool *fresh) {
-  for (uint64_t key = hash_of(column, row);; key++) {
-    entry *there = ghee_map_get(&of->by_hash, key);
-    *fresh = !there;
-    if (there && !ghee_column_same(there->column, there->row, column, row)) continue;
-    if (!there) {
-      there = &of->entries[of->count];
-      *there = (entry){.column = column, .row = row, .index = (uint32_t)of->count};
-      if (!ghee_map_put(&of->by_hash, key, there)) return false;
-      of->count++;
-    }
-    *out = there->index;
-    return true;
+/* Finds or adds entry `row` of the dictionary of a column. */
+static bool find(table *of, uint32_t column, int64_t row, uint32_t *out) {
+  ghee_unified *into = of->into;
+  const ghee_column *from = &into->columns[column];
+  for (uint64_t key = hash_of(from, row);; key++) {
+    size_t there = (size_t)(uintptr_t)ghee_map_get(&of->by_hash, key);
+    const ghee_run *known = there ? &into->runs[there - 1] : NULL;
+    if (known && !ghee_column_same(&into->columns[known->column], known->first, from, row)) continue;
+    *out = (uint32_t)(known ? there - 1 : into->n_runs);
+    if (known) return true;
+    if (into->n_runs == of->room && !grow(of)) return false;
+    into->runs[into->n_runs++] = (ghee_run){.first = row, .n = 1, .column = column};
+    return ghee_map_put(&of->by_hash, key, (void *)(uintptr_t)into->n_runs);
   }
 }
 
-/* Leaves of a piece's whole dictionary the entries that are new; the second half of the memory says which. */
-static bool add(table *of, ghee_piece *entries, uint32_t **index_of) {
-  const ghee_column *column = &entries->column;
-  uint32_t *indices = ghee_alloc_zero((size_t)column->length * 2 + 1, sizeof *indices), *rows = indices + column->length;
-  if (!(*index_of = indices)) return false;
-  entries->rows = rows;
-  entries->n = 0;
-  for (int64_t i = 0; i < column->length; i++) {
-    bool fresh;
-    if (!find(of, column, i, &indices[i], &fresh)) return false;
-    if (fresh) rows[entries->n++] = (uint32_t)i;
+static bool add_run(table *of, const ghee_column *column, const ghee_run *run) {
+  uint32_t *index_of = of->into->index_of[run->column], index;
+  for (int64_t row = run->first; row < run->first + run->n; row++) {
+    if (!ghee_column_valid(column, row)) continue;
+    int64_t at = ghee_column_index(column, row);
+    if (index_of[at]) continue;
+    if (!find(of, run->column, at, &index)) return false;
+    index_of[at] = index + 1;
   }
   return true;
 }
 
-static bool one_for_all(const ghee_piece *pieces, size_t n) {
-  for (size_t p = 1; p < n; p++)
-    if (pieces[p].column.array->dictionary != pieces[0].column.array->dictionary) return false;
+static bool unify(const ghee_selection *of, ghee_unified *into) {
+  table entries = {.into = into};
+  bool ok = true;
+  for (size_t c = 0; c < of->n_columns && ok; c++) {
+    into->index_of[c] = ghee_alloc_zero((size_t)into->columns[c].length + 1, sizeof **into->index_of);
+    ok = into->index_of[c] != NULL;
+  }
+  for (size_t r = 0; r < of->n_runs && ok; r++) ok = add_run(&entries, &of->columns[of->runs[r].column], &of->runs[r]);
+  ghee_map_fini(&entries.by_hash);
+  into->count = (int64_t)into->n_runs;
+  return ok;
+}
+
+static bool one_for_all(const ghee_selection *of) {
+  for (size_t c = 1; c < of->n_columns; c++)
+    if (of->columns[c].array->dictionary != of->columns[0].array->dictionary) return false;
   return true;
 }
 
-ghee_status ghee_unify(const ghee_piece *pieces, size_t n, ghee_unified *out, ghee_error *err) {
-  bool one = one_for_all(pieces, n), ok;
-  ghee_unified made = {.n = n, .n_entries = one ? 1 : n};
-  made.index_of = ghee_alloc_zero(n, sizeof *made.index_of);
-  made.entries = ghee_alloc_zero(n, sizeof *made.entries);
-  ok = made.index_of && made.entries;
-  int64_t total = 0;
-  for (size_t p = 0; p < made.n_entries && ok; p++) {
-    ghee_column dictionary = ghee_column_dictionary(&pieces[p].column);
-    made.entries[p] = (ghee_piece){.column = dictionary, .n = dictionary.length};
-    total += dictionary.length;
-  }
-  made.count = total;
-  if (ok && !one) {
-    table of = {.entries = ghee_alloc_zero((size_t)total + 1, sizeof *of.entries)};
-    ok = of.entries != NULL;
-    for (size_t p = 0; p < n && ok; p++) ok = add(&of, &made.entries[p], &made.index_of[p]);
-    made.count = (int64_t)of.count;
-    ghee_map_fini(&of.by_hash);
-    ghee_free(of.entries);
-  }
+/* The one dictionary whole. */
+static bool keep(ghee_unified *into) {
+  into->runs = ghee_alloc(sizeof *into->runs);
+  if (!into->runs) return false;
+  into->count = into->columns[0].length;
+  into->runs[into->n_runs++] = (ghee_run){.n = into->count};
+  return true;
+}
+
+ghee_status ghee_unify(const ghee_selection *of, ghee_unified *out, ghee_error *err) {
+  ghee_unified made = {.n_columns = of->n_columns};
+  made.index_of = ghee_alloc_zero(of->n_columns, sizeof *made.index_of);
+  made.columns = ghee_alloc(of->n_columns * sizeof *made.columns);
+  bool ok = made.index_of && made.columns;
+  for (size_t c = 0; c < of->n_columns && ok; c++) made.columns[c] = ghee_column_dictionary(&of->columns[c]);
+  if (ok) ok = one_for_all(of) ? keep(&made) : unify(of, &made);
   if (ok) *out = made;
   else ghee_unified_fini(&made);
   return ok ? GHEE_OK : ghee_error_no_memory(err, "copying a column");
 }
 
 void ghee_unified_fini(ghee_unified *unified) {
-  for (size_t p = 0; unified->index_of && p < unified->n; p++) ghee_free(unified->index_of[p]);
+  for (size_t c = 0; unified->index_of && c < unified->n_columns; c++) ghee_free(unified->index_of[c]);
   ghee_free(unified->index_of);
-  ghee_free(unified->entries);
+  ghee_free(unified->columns);
+  ghee_free(unified->runs);
 }

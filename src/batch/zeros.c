@@ -1,44 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Copies of batches: several behind each other, rows by index, zeros. */
+ * Rows of zeros. */
 #include <string.h>
 
 #include "base/memory.h"
 #include "batch/assemble.h"
-
-/* One output column of the same column of each batch. */
-static ghee_status column_of(const ghee_batch *batches, size_t n, int64_t i, const uint32_t *rows, int64_t n_rows, struct ArrowArray *out, ghee_error *err) {
-  ghee_piece *pieces = ghee_alloc_zero(n, sizeof *pieces);
-  if (!pieces) return ghee_error_no_memory(err, "copying a batch");
-  for (size_t b = 0; b < n; b++) {
-    pieces[b].column = ghee_column_at(&batches[b], i);
-    pieces[b].rows = rows;
-    pieces[b].n = rows ? n_rows : pieces[b].column.length;
-  }
-  ghee_status status = ghee_assemble(ghee_schema_arrow(batches[0].schema)->children[i], pieces, n, out, err);
-  ghee_free(pieces);
-  return status;
-}
-
-static ghee_status copy(const ghee_batch *batches, size_t n, const uint32_t *rows, int64_t n_rows, ghee_batch *out, ghee_error *err) {
-  int64_t all = rows ? n_rows : 0;
-  for (size_t b = 0; b < n && !rows; b++) all += batches[b].array.length;
-  ghee_batch made = {0};
-  GHEE_TRY(ghee_batch_own(batches[0].schema, all, &made, err));
-  ghee_status status = GHEE_OK;
-  for (int64_t i = 0; i < made.array.n_children && status == GHEE_OK; i++) status = column_of(batches, n, i, rows, n_rows, made.array.children[i], err);
-  if (status == GHEE_OK) *out = made;
-  else ghee_batch_release(&made);
-  return status;
-}
-
-ghee_status ghee_batch_concat(const ghee_batch *batches, size_t n, ghee_batch *out, ghee_error *err) { return copy(batches, n, NULL, 0, out, err); }
-
-ghee_status ghee_batch_take(const ghee_batch *batch, const uint32_t *rows, size_t n, ghee_batch *out, ghee_error *err) {
-  static const uint32_t none;
-  return copy(batch, 1, rows ? rows : &none, (int64_t)n, out, err);
-}
-
-/* ---- zeros ---- */
 
 ghee_status ghee_array_zeros(const struct ArrowSchema *field, int64_t rows, struct ArrowArray *out, ghee_error *err) {
   ghee_type type;
