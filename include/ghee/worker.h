@@ -31,7 +31,7 @@ typedef struct ghee_worker_batch {
 
 /** The user function, seen from ghee. Every slot runs on the thread that called ghee_worker_run. */
 typedef struct ghee_worker_ops {
-  /** One batch in, one out (given: ghee releases both). Not used for train. GHEE_USER with the traceback. */
+  /** One batch in, one out (given: ghee releases both). NULL: rows go on as they are. Not used for train. GHEE_USER with the traceback. */
   ghee_status (*call)(void *user, ghee_worker *worker, ghee_worker_batch *in, struct ArrowSchema *out_schema,
                       struct ArrowArray *out, ghee_error *err);
   /** The whole training; calls ghee_train_*. `value_path` is a file that the host may write as its result. */

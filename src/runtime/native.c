@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ghee/batch.h"
 #include "ghee/udf.h"
 #include "runtime/worker.h"
 
@@ -33,22 +32,6 @@ static void *alloc(ghee_udf_context *context, size_t size_bytes) {
     return NULL;
   }
   return memory;
-}
-
-static ghee_status pass_on(void *user, ghee_worker *worker, ghee_worker_batch *in, struct ArrowSchema *out_schema, struct ArrowArray *out,
-                           ghee_error *err) {
-  (void)user;
-  (void)worker;
-  ghee_schema *schema = NULL;
-  struct ArrowSchema copy;
-  GHEE_TRY(ghee_schema_copy_arrow(in->schema, &copy, err));
-  GHEE_TRY(ghee_schema_new(&copy, &schema, err));
-  ghee_status status = ghee_schema_export(schema, out_schema, err);
-  ghee_schema_unref(schema);
-  GHEE_TRY(status);
-  *out = *in->array;
-  in->array->release = NULL;
-  return GHEE_OK;
 }
 
 /* A function may fill the message alone, or nothing. */
@@ -110,7 +93,7 @@ static ghee_status host_worker(native *host, ghee_error *err) {
     (void)ghee_worker_report(host->worker, err, NULL);
     return status;
   }
-  ghee_worker_ops ops = {.call = host->library ? call : pass_on};
+  ghee_worker_ops ops = {.call = host->library ? call : NULL};
   status = ghee_worker_run(host->worker, &ops, host, err);
   if (host->close) host->close(&host->context);
   return status;

@@ -244,13 +244,24 @@ static ghee_status send_schema(ghee_outlet *outlet, uint64_t number, ghee_error 
   return status;
 }
 
-static ghee_status send_frame(ghee_outlet *outlet, uint64_t number, const ghee_stream_head *head, const ghee_batch *batch, ghee_error *err) {
-  if (!batch || ghee_batch_rows(batch) == 0) return outlet->ops->send(outlet->sender, number, head, NULL, 0, err);
+/* What a frame is made of: one of them, or nothing. */
+typedef struct content { const ghee_batch *batch; const ghee_gather *gather; const char *text; } content;
+
+static ghee_status measure_frame(const content *what, uint64_t *size, ghee_error *err) {
+  return what->gather ? ghee_gather_frame_size(what->gather, size, err) : ghee_frame_size(what->batch, size, err);
+}
+
+static ghee_status write_frame(const content *what, void *into, uint64_t *size, ghee_error *err) {
+  return what->gather ? ghee_gather_write(what->gather, into, *size, size, err) : ghee_frame_write(what->batch, into, *size, err);
+}
+
+static ghee_status send_frame(ghee_outlet *outlet, uint64_t number, const ghee_stream_head *head, const content *what, ghee_error *err) {
+  if (!what->gather && (!what->batch || ghee_batch_rows(what->batch) == 0)) return outlet->ops->send(outlet->sender, number, head, NULL, 0, err);
   uint64_t size;
   ghee_slot slot;
-  GHEE_TRY(ghee_frame_size(batch, &size, err));
+  GHEE_TRY(measure_frame(what, &size, err));
   GHEE_TRY(reserve(outlet, size, &slot, err));
-  ghee_status status = ghee_frame_write(batch, slot.data, size, err);
+  ghee_status status = write_frame(what, slot.data, &size, err);
   if (status != GHEE_OK) {
     outlet->ops->unreserve(outlet->sender, &slot);
     return status;
@@ -259,14 +270,14 @@ static ghee_status send_frame(ghee_outlet *outlet, uint64_t number, const ghee_s
 }
 
 /* One frame to one target. A dead attempt or receiver is no error: somebody else knows and begins anew. */
-static ghee_status post(ghee_outlet *outlet, uint32_t worker, const ghee_stream_head *head, const ghee_batch *batch, const char *text, ghee_error *err) {
+static ghee_status post(ghee_outlet *outlet, uint32_t worker, const ghee_stream_head *head, const content *what, ghee_error *err) {
   ghee_attempt attempt = {.epoch = head->epoch, .chunk = head->chunk, .token = head->token};
   uint64_t number;
   bool needs_schema;
   ghee_status status = await_target(outlet, &attempt, worker, &number, &needs_schema);
   if (status == GHEE_OK && needs_schema) status = send_schema(outlet, number, err);
   if (status == GHEE_OK)
-    status = text ? send_bytes(outlet, number, head, text, strlen(text), err) : send_frame(outlet, number, head, batch, err);
+    status = what->text ? send_bytes(outlet, number, head, what->text, strlen(what->text), err) : send_frame(outlet, number, head, what, err);
   return status == GHEE_CLOSED ? GHEE_OK : status;
 }
 
@@ -274,8 +285,8 @@ static ghee_stream_head head_of(uint32_t kind, const ghee_attempt *attempt, uint
   return (ghee_stream_head){.kind = kind, .epoch = attempt->epoch, .chunk = attempt->chunk, .token = attempt->token, .seq = seq};
 }
 
-ghee_status ghee_outlet_batch(ghee_outlet *outlet, const ghee_item *item, const ghee_batch *batch, ghee_error *err) {
-  if (!outlet->schema && batch && batch->schema) outlet->schema = ghee_schema_ref(batch->schema);
+static ghee_status post_rows(ghee_outlet *outlet, const ghee_item *item, const content *what, ghee_schema *schema, ghee_error *err) {
+  if (!outlet->schema && schema) outlet->schema = ghee_schema_ref(schema);
   uint32_t to;
   ghee_status status = choose(outlet, &item->attempt, &to, err);
   if (status == GHEE_CLOSED) return GHEE_OK;
@@ -283,7 +294,15 @@ ghee_status ghee_outlet_batch(ghee_outlet *outlet, const ghee_item *item, const 
   ghee_stream_head head = head_of(GHEE_FRAME_BATCH, &item->attempt, item->seq);
   head.file = item->file;
   head.rows = item->row;
-  return post(outlet, outlet->planned ? ghee_plan_rank(item->attempt.chunk, item->seq, outlet->n) : to, &head, batch, NULL, err);
+  return post(outlet, outlet->planned ? ghee_plan_rank(item->attempt.chunk, item->seq, outlet->n) : to, &head, what, err);
+}
+
+ghee_status ghee_outlet_batch(ghee_outlet *outlet, const ghee_item *item, const ghee_batch *batch, ghee_error *err) {
+  return post_rows(outlet, item, &(content){.batch = batch}, batch ? batch->schema : NULL, err);
+}
+
+ghee_status ghee_outlet_gather(ghee_outlet *outlet, const ghee_item *item, ghee_error *err) {
+  return post_rows(outlet, item, &(content){.gather = &item->gather}, item->gather.batches[0].schema, err);
 }
 
 ghee_status ghee_outlet_rejects(ghee_outlet *outlet, const ghee_attempt *attempt, const char *lines, ghee_error *err) {
@@ -292,7 +311,7 @@ ghee_status ghee_outlet_rejects(ghee_outlet *outlet, const ghee_attempt *attempt
   if (status == GHEE_CLOSED) return GHEE_OK;
   GHEE_TRY(status);
   ghee_stream_head head = head_of(GHEE_FRAME_REJECTS, attempt, 0);
-  return post(outlet, to, &head, NULL, lines, err);
+  return post(outlet, to, &head, &(content){.text = lines}, err);
 }
 
 ghee_status ghee_outlet_end(ghee_outlet *outlet, const ghee_attempt *attempt, uint32_t count, ghee_error *err) {
@@ -301,8 +320,8 @@ ghee_status ghee_outlet_end(ghee_outlet *outlet, const ghee_attempt *attempt, ui
   if (status == GHEE_CLOSED) return GHEE_OK;
   GHEE_TRY(status);
   ghee_stream_head head = head_of(GHEE_FRAME_END, attempt, count);
-  if (!outlet->planned) return post(outlet, to, &head, NULL, NULL, err);
-  for (uint32_t rank = 0; rank < outlet->n; rank++) GHEE_TRY(post(outlet, rank, &head, NULL, NULL, err));
+  if (!outlet->planned) return post(outlet, to, &head, &(content){0}, err);
+  for (uint32_t rank = 0; rank < outlet->n; rank++) GHEE_TRY(post(outlet, rank, &head, &(content){0}, err));
   return GHEE_OK;
 }
 

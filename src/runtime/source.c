@@ -8,15 +8,17 @@
  *   worker would take small chunks that others could work on.
  * - What lies ready is bounded by a few batches and by the budget: the estimate of a batch is reserved before it is decoded, the difference to what
  *   it took is a debt or given back. The host gives the bytes back when it is done with the batch.
- * - A shuffled chunk is read whole; its batches take rows of it in an order by (seed, epoch, chunk). Only what lies ready exists twice. */
+ * - A shuffled chunk is read whole; its batches are rows of it in an order by (seed, epoch, chunk), which are named here and copied by the
+ *   host's thread, once. So reading the next chunk overlaps with giving out this one: it is read while enough lies ready. A chunk stays
+ *   until the last of its rows were copied; the plan has made room for one more than a worker has leases (runtime/shuffled.h). */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/random.h"
 #include "plan/input.h"
 #include "runtime/lanes.h"
+#include "runtime/shuffled.h"
 #include "runtime/worker.h"
 
 enum { MOST_READY = 4 }; /* batches: more would only hold memory */
@@ -29,9 +31,7 @@ typedef struct lease {
   uint32_t part, parts;          /* next part to open */
   ghee_part_reader *reader;      /* of the open part */
   ghee_plan_part of;             /* the open part */
-  ghee_batch whole;              /* the chunk, where rows are shuffled */
-  uint32_t *order;               /* of its rows */
-  int64_t taken;                 /* rows of `order` that were given out */
+  ghee_shuffled *shuffled;       /* the chunk, where rows are shuffled and it has been read */
   ghee_buffer rejects;           /* of rows that could not be read, for the next item */
   uint64_t estimate;             /* bytes of a batch */
 } lease;
@@ -43,6 +43,7 @@ struct ghee_source_reader {
   ghee_budget *budget;
   pthread_t thread;
   bool started;
+  _Atomic uint32_t chunks;       /* shuffled ones in memory, those included whose rows wait to be copied */
   struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -56,6 +57,7 @@ struct ghee_source_reader {
 };
 
 void ghee_item_fini(ghee_item *item) {
+  ghee_gather_fini(&item->gather);
   ghee_batch_release(&item->batch);
   ghee_free(item->text);
   item->text = NULL;
@@ -66,10 +68,14 @@ static void close_part(lease *of) {
   of->reader = NULL;
 }
 
-static void lease_free(lease *of) {
+/* One holder of a chunk less. Whoever calls it wakes the reading thread afterwards, which may wait for the memory. */
+static void leave(ghee_source_reader *source, ghee_shuffled *of) {
+  if (ghee_shuffled_unref(of)) atomic_fetch_sub(&source->chunks, 1);
+}
+
+static void lease_free(ghee_source_reader *source, lease *of) {
   close_part(of);
-  ghee_batch_release(&of->whole);
-  ghee_free(of->order);
+  leave(source, of->shuffled);
   ghee_buffer_fini(&of->rejects);
   if (of->own_plan) ghee_plan_free(of->plan);
   ghee_free(of);
@@ -100,10 +106,14 @@ static ghee_status next_batch(ghee_source_reader *source, lease *of, ghee_batch 
   return ghee_part_reader_next(of->reader, out, row, source->worker->spec->divert ? &of->rejects : NULL, err);
 }
 
-/* Reads a whole chunk and draws the order of its rows. */
-static ghee_status load_shuffled(ghee_source_reader *source, lease *of, ghee_error *err) {
-  ghee_worker *worker = source->worker;
-  GHEE_ARRAY(ghee_batch) batches = {0};
+/* Files that cannot be read: says what to do. */
+static ghee_status remedied(const ghee_source_reader *source, ghee_status status, ghee_error *err) {
+  return source->worker->spec->record_log ? status : ghee_plan_remedy(status, err);
+}
+
+typedef GHEE_ARRAY(ghee_batch) batches;
+
+static ghee_status read_parts(ghee_source_reader *source, lease *of, batches *out, ghee_error *err) {
   ghee_status status = GHEE_OK;
   for (uint32_t i = 0; i < of->parts && status == GHEE_OK; i++) {
     status = open_part(source, of, i, err);
@@ -111,39 +121,38 @@ static ghee_status load_shuffled(ghee_source_reader *source, lease *of, ghee_err
       ghee_batch batch = {0};
       uint64_t row;
       status = next_batch(source, of, &batch, &row, err);
-      if (status == GHEE_OK && !ghee_array_push(&batches, batch)) {
-        ghee_batch_release(&batch);
-        status = ghee_error_no_memory(err, "reading a chunk to shuffle it");
-      }
+      if (status == GHEE_OK && ghee_batch_rows(&batch) > 0 && ghee_array_push(out, batch)) continue;
+      if (status == GHEE_OK && ghee_batch_rows(&batch) > 0) status = ghee_error_no_memory(err, "reading a chunk to shuffle it");
+      ghee_batch_release(&batch);
     }
     if (status == GHEE_CLOSED) status = GHEE_OK;
     close_part(of);
   }
-  if (status == GHEE_OK && batches.count > 0) status = ghee_batch_concat(batches.items, batches.count, &of->whole, err);
-  for (size_t i = 0; i < batches.count; i++) ghee_batch_release(&batches.items[i]);
-  ghee_array_fini(&batches);
-  size_t n = of->whole.schema ? (size_t)ghee_batch_rows(&of->whole) : 0;
-  if (status != GHEE_OK || n == 0) return status;
-  if (!(of->order = ghee_alloc(n * sizeof *of->order))) return ghee_error_no_memory(err, "shuffling a chunk");
+  return status;
+}
+
+/* Reads a whole chunk and draws the order of its rows. */
+static ghee_status read_shuffled(ghee_source_reader *source, lease *of, ghee_error *err) {
+  batches read = {0};
   ghee_random random;
-  ghee_random_init(&random, worker->spec->seed, of->attempt.epoch, (uint64_t)of->attempt.chunk + 1);
-  ghee_random_permutation(&random, of->order, n);
+  ghee_random_init(&random, source->worker->spec->seed, of->attempt.epoch, (uint64_t)of->attempt.chunk + 1);
+  ghee_status status = read_parts(source, of, &read, err);
+  if (status == GHEE_OK) status = ghee_shuffled_new(read.items, read.count, &random, &of->shuffled, err);
+  else for (size_t i = 0; i < read.count; i++) ghee_batch_release(&read.items[i]);
+  ghee_array_fini(&read);
+  if (status != GHEE_OK) return remedied(source, status, err);
+  atomic_fetch_add(&source->chunks, 1);
+  /* The ranks may be further than this chunk is long: its end still says how many batches it has. */
+  int64_t size = source->batch_rows, count = (ghee_shuffled_rows(of->shuffled) + size - 1) / size;
+  of->seq = of->from_seq < count ? of->from_seq : (uint32_t)count;
   return GHEE_OK;
 }
 
 static ghee_status next_shuffled(ghee_source_reader *source, lease *of, ghee_item *out, ghee_error *err) {
-  if (of->seq == 0 && !of->whole.schema) {
-    GHEE_TRY(load_shuffled(source, of, err));
-    /* The ranks may be further than this chunk is long: its end still says how many batches it has. */
-    int64_t rows = of->whole.schema ? ghee_batch_rows(&of->whole) : 0, size = source->batch_rows, batches = (rows + size - 1) / size;
-    of->seq = of->from_seq < batches ? of->from_seq : (uint32_t)batches;
-    of->taken = of->seq * size < rows ? of->seq * size : rows;
-  }
-  int64_t left = of->whole.schema ? ghee_batch_rows(&of->whole) - of->taken : 0;
+  int64_t first = of->seq * source->batch_rows, left = ghee_shuffled_rows(of->shuffled) - first;
   if (left <= 0) return GHEE_CLOSED;
-  int64_t rows = left < source->batch_rows ? left : source->batch_rows;
-  GHEE_TRY(ghee_batch_take(&of->whole, of->order + of->taken, (size_t)rows, &out->batch, err));
-  of->taken += rows;
+  GHEE_TRY(ghee_shuffled_gather(of->shuffled, first, left < source->batch_rows ? left : source->batch_rows, &out->gather, err));
+  out->shuffled = ghee_shuffled_ref(of->shuffled);
   out->row = UINT64_MAX;
   out->file = of->of.file;
   return GHEE_OK;
@@ -183,7 +192,7 @@ static ghee_status step(ghee_source_reader *source, lease *of, ghee_item *out, g
     status = source->worker->spec->shuffle ? next_shuffled(source, of, out, err) : next_in_order(source, of, out, err);
     if (status == GHEE_OK) out->seq = of->seq++;
   } while (status == GHEE_OK && out->seq < of->from_seq);
-  if (status != GHEE_CLOSED) return source->worker->spec->record_log ? status : ghee_plan_remedy(status, err);
+  if (status != GHEE_CLOSED) return remedied(source, status, err);
   if (of->rejects.size > 0) return give_rejects(of, out, err);
   out->what = GHEE_ITEM_END;
   out->seq = of->seq;
@@ -192,19 +201,36 @@ static ghee_status step(ghee_source_reader *source, lease *of, ghee_item *out, g
 
 /* ---- the reading thread ---- */
 
+static uint32_t capacity(const ghee_source_reader *source) {
+  return ghee_lanes_capacity(source->worker->of->workers, planned(source) ? ghee_plan_totals_of(source->worker->plan)->interleave : 0);
+}
+
+/* Its chunk must be read before it gives batches. */
+static bool is_unread(const ghee_source_reader *source, const lease *of) {
+  return source->worker->spec->shuffle && !of->shuffled && of->rejects.size == 0;
+}
+
+/* mutex held. The first in order of those that can be gone on with now; NULL: none. */
+static lease *first_of(ghee_source_reader *source) {
+  bool full = source->locked.ready.count >= MOST_READY;
+  uint32_t chunks = atomic_load(&source->chunks), owned = 0;
+  lease *best = NULL;
+  for (size_t i = 0; i < source->locked.leases.count; i++) {
+    lease *one = source->locked.leases.items[i];
+    owned += one->shuffled != NULL;
+    if ((!full || is_unread(source, one)) && (!best || before(source, one, best))) best = one;
+  }
+  /* One chunk more than leases may be in memory. If all are of leases, nothing would come of waiting. */
+  bool room = chunks <= capacity(source) || chunks == owned;
+  return best && is_unread(source, best) && !room ? NULL : best;
+}
+
 /* The lease to go on with; NULL when canceled. Marks it as current. */
 static lease *choose(ghee_source_reader *source) {
   pthread_mutex_lock(&source->locked.mutex);
   lease *best = NULL;
-  for (;;) {
-    if (source->locked.canceled || source->locked.failed) break;
-    for (size_t i = 0; i < source->locked.leases.count && source->locked.ready.count < MOST_READY; i++) {
-      lease *one = source->locked.leases.items[i];
-      if (!best || before(source, one, best)) best = one;
-    }
-    if (best) break;
+  while (!source->locked.canceled && !source->locked.failed && !(best = first_of(source)))
     pthread_cond_wait(&source->locked.changed, &source->locked.mutex);
-  }
   source->locked.current = best;
   pthread_mutex_unlock(&source->locked.mutex);
   return best;
@@ -233,21 +259,30 @@ static void want(ghee_source_reader *source, uint32_t n) {
   (void)ghee_link_say(source->worker->link, &message); /* said again at WELCOME */
 }
 
-/* Puts what a step made among the ready, or drops it. True: a lease was dropped and one more is wanted. */
+/* Puts back a lease that was gone on with, and what that made, if anything, among the ready. What is dead is dropped. True: a lease was dropped and
+ * one more is wanted. */
 static bool deliver(ghee_source_reader *source, lease *of, ghee_item *item) {
-  bool alive = ghee_attempts_alive(&source->worker->attempts, &of->attempt), over = !alive || item->what == GHEE_ITEM_END, known = false, kept = false;
+  bool alive = ghee_attempts_alive(&source->worker->attempts, &of->attempt), over = !alive || (item && item->what == GHEE_ITEM_END), known = false, kept = false;
   pthread_mutex_lock(&source->locked.mutex);
   source->locked.current = NULL;
   for (size_t i = 0; i < source->locked.leases.count; i++) known |= source->locked.leases.items[i] == of;
   if (over && known) forget(source, of);
-  if (alive && known && !source->locked.canceled && ghee_array_push(&source->locked.ready, *item)) {
+  if (item && alive && known && !source->locked.canceled && ghee_array_push(&source->locked.ready, *item)) {
     kept = true;
     *item = (ghee_item){0};
     pthread_cond_broadcast(&source->locked.changed);
   }
   pthread_mutex_unlock(&source->locked.mutex);
-  if (over || !known) lease_free(of);
+  if (over || !known) lease_free(source, of);
   return over && known && !kept;
+}
+
+/* An item that is not handed on, or that its host is done with. */
+static void drop(ghee_source_reader *source, ghee_item *item) {
+  ghee_budget_release(source->budget, item->budget_bytes);
+  ghee_item_fini(item);
+  leave(source, item->shuffled);
+  *item = (ghee_item){0};
 }
 
 static void fail(ghee_source_reader *source, const ghee_error *failure) {
@@ -259,42 +294,41 @@ static void fail(ghee_source_reader *source, const ghee_error *failure) {
   pthread_mutex_unlock(&source->locked.mutex);
 }
 
+/* A step whose bytes are reserved before it. Shuffled rows, which are only named here, lie in chunks that the plan has made room for. */
+static ghee_status make(ghee_source_reader *source, lease *of, ghee_item *out, ghee_error *err) {
+  size_t reserved = source->worker->spec->shuffle ? 0 : of->estimate;
+  if (reserved && ghee_budget_reserve(source->budget, reserved) != GHEE_OK) reserved = 0;
+  ghee_status status = step(source, of, out, err);
+  size_t bytes = status == GHEE_OK && out->what == GHEE_ITEM_BATCH ? (size_t)ghee_batch_bytes(&out->batch) : 0;
+  if (bytes > reserved) ghee_budget_force(source->budget, bytes - reserved);
+  if (bytes < reserved) ghee_budget_release(source->budget, reserved - bytes);
+  out->budget_bytes = bytes;
+  of->estimate = bytes ? bytes : of->estimate;
+  return status;
+}
+
 static void *run(void *user) {
   ghee_source_reader *source = user;
   ghee_error err;
   lease *of;
   while ((of = choose(source))) {
-    size_t reserved = of->estimate;
-    if (reserved && ghee_budget_reserve(source->budget, reserved) != GHEE_OK) reserved = 0;
-    ghee_item item;
-    if (step(source, of, &item, &err) != GHEE_OK) {
-      ghee_budget_release(source->budget, reserved);
-      if (ghee_attempts_alive(&source->worker->attempts, &of->attempt)) {
-        fail(source, &err);
-        return NULL;
-      }
-      item = (ghee_item){.what = GHEE_ITEM_ABORT};
-      reserved = 0;
-    }
-    size_t bytes = item.what == GHEE_ITEM_BATCH ? (size_t)ghee_batch_bytes(&item.batch) : 0;
-    if (bytes > reserved) ghee_budget_force(source->budget, bytes - reserved);
-    if (bytes < reserved) ghee_budget_release(source->budget, reserved - bytes);
-    item.budget_bytes = bytes;
-    of->estimate = bytes ? bytes : of->estimate;
     ghee_attempt attempt = of->attempt;
-    bool dropped = deliver(source, of, &item);
-    ghee_budget_release(source->budget, item.budget_bytes); /* 0 when it was delivered */
-    ghee_item_fini(&item);
+    ghee_item item = {0};
+    bool reads = is_unread(source, of);
+    ghee_status status = reads ? read_shuffled(source, of, &err) : make(source, of, &item, &err);
+    if (status != GHEE_OK && ghee_attempts_alive(&source->worker->attempts, &attempt)) {
+      fail(source, &err);
+      return NULL;
+    }
+    if (status != GHEE_OK) item = (ghee_item){.what = GHEE_ITEM_ABORT};
+    bool dropped = deliver(source, of, reads && status == GHEE_OK ? NULL : &item);
+    drop(source, &item);
     if (dropped && of_generation(&attempt, generation(source))) want(source, 1);
   }
   return NULL;
 }
 
 /* ---- the other threads ---- */
-
-static uint32_t capacity(const ghee_source_reader *source) {
-  return ghee_lanes_capacity(source->worker->of->workers, planned(source) ? ghee_plan_totals_of(source->worker->plan)->interleave : 0);
-}
 
 /* A job without end has a plan for each round (epoch). */
 static ghee_status find_plan(ghee_source_reader *source, lease *of, ghee_error *err) {
@@ -320,7 +354,7 @@ static ghee_status add_lease(ghee_source_reader *source, const ghee_say_lease *g
     pthread_cond_broadcast(&source->locked.changed);
     pthread_mutex_unlock(&source->locked.mutex);
   }
-  if (status != GHEE_OK) lease_free(of);
+  if (status != GHEE_OK) lease_free(source, of);
   return status;
 }
 
@@ -339,7 +373,7 @@ void ghee_source_sweep(ghee_source_reader *source) {
     if (alive(source, &of->attempt)) continue;
     forget(source, of);
     gone += of_generation(&of->attempt, now);
-    if (of != source->locked.current) lease_free(of); /* else the reading thread frees it */
+    if (of != source->locked.current) lease_free(source, of); /* else the reading thread frees it */
   }
   size_t kept = 0;
   for (size_t i = 0; i < source->locked.ready.count; i++) {
@@ -348,8 +382,7 @@ void ghee_source_sweep(ghee_source_reader *source) {
       source->locked.ready.items[kept++] = *item;
     } else {
       gone += item->what == GHEE_ITEM_END && of_generation(&item->attempt, now);
-      ghee_budget_release(source->budget, item->budget_bytes);
-      ghee_item_fini(item);
+      drop(source, item);
     }
   }
   source->locked.ready.count = kept;
@@ -393,9 +426,15 @@ ghee_status ghee_source_next(ghee_source_reader *source, ghee_item *out, ghee_er
   return status;
 }
 
-void ghee_source_done(ghee_source_reader *source, const ghee_item *item) {
-  ghee_budget_release(source->budget, item->budget_bytes);
-  if (item->what == GHEE_ITEM_END && of_generation(&item->attempt, generation(source))) want(source, 1);
+void ghee_source_done(ghee_source_reader *source, ghee_item *item) {
+  bool another = item->what == GHEE_ITEM_END && of_generation(&item->attempt, generation(source)), wakes = item->shuffled;
+  drop(source, item);
+  if (wakes) {
+    pthread_mutex_lock(&source->locked.mutex);
+    pthread_cond_broadcast(&source->locked.changed);
+    pthread_mutex_unlock(&source->locked.mutex);
+  }
+  if (another) want(source, 1);
 }
 
 void ghee_source_cancel(ghee_source_reader *source) {
@@ -435,8 +474,8 @@ void ghee_source_stop(ghee_source_reader *source) {
     ghee_source_cancel(source);
     pthread_join(source->thread, NULL);
   }
-  for (size_t i = 0; i < source->locked.leases.count; i++) lease_free(source->locked.leases.items[i]);
-  for (size_t i = 0; i < source->locked.ready.count; i++) ghee_item_fini(&source->locked.ready.items[i]);
+  for (size_t i = 0; i < source->locked.leases.count; i++) lease_free(source, source->locked.leases.items[i]);
+  for (size_t i = 0; i < source->locked.ready.count; i++) drop(source, &source->locked.ready.items[i]);
   ghee_array_fini(&source->locked.leases);
   ghee_array_fini(&source->locked.ready);
   ghee_budget_free(source->budget);

@@ -83,7 +83,8 @@ static ghee_status propose(ghee_worker *worker, const ghee_schema *schema, ghee_
   return status;
 }
 
-ghee_status ghee_worker_fix_schema(ghee_worker *worker, ghee_batch *batch, ghee_error *err) {
+/* What the job has fixed for this stage, which is `schema` if that is its first. out gives. */
+static ghee_status agree(ghee_worker *worker, const ghee_schema *schema, ghee_schema **out, ghee_error *err) {
   uint32_t asked = 0; /* generation that was asked */
   pthread_mutex_lock(&worker->locked.mutex);
   while (!worker->locked.fixed[worker->stage] && !worker->locked.ending) {
@@ -93,13 +94,18 @@ ghee_status ghee_worker_fix_schema(ghee_worker *worker, ghee_batch *batch, ghee_
     }
     asked = worker->locked.generation;
     pthread_mutex_unlock(&worker->locked.mutex);
-    GHEE_TRY(propose(worker, batch->schema, err));
+    GHEE_TRY(propose(worker, schema, err));
     pthread_mutex_lock(&worker->locked.mutex);
   }
   ghee_schema *fixed = worker->locked.fixed[worker->stage];
-  if (fixed) ghee_schema_ref(fixed);
+  if (fixed) *out = ghee_schema_ref(fixed);
   pthread_mutex_unlock(&worker->locked.mutex);
-  if (!fixed) return GHEE_CANCELED;
+  return fixed ? GHEE_OK : GHEE_CANCELED;
+}
+
+ghee_status ghee_worker_fix_schema(ghee_worker *worker, ghee_batch *batch, ghee_error *err) {
+  ghee_schema *fixed;
+  GHEE_TRY(agree(worker, batch->schema, &fixed, err));
   ghee_status status = GHEE_OK;
   if (!ghee_schema_equal(fixed, batch->schema)) {
     ghee_batch cast = {0};
@@ -181,7 +187,15 @@ static ghee_status next_item(ghee_worker *worker, ghee_item *item, ghee_error *e
 
 static void item_done(ghee_worker *worker, ghee_item *item) {
   if (worker->source) ghee_source_done(worker->source, item);
-  ghee_item_fini(item);
+  else ghee_item_fini(item);
+}
+
+/* Rows that are only named, copied. */
+static ghee_status settle(ghee_item *item, ghee_error *err) {
+  if (item->gather.rows == 0) return GHEE_OK;
+  GHEE_TRY(ghee_gather_copy(&item->gather, &item->batch, err));
+  ghee_gather_fini(&item->gather);
+  return GHEE_OK;
 }
 
 static const char *item_uri(const ghee_worker *worker, const ghee_item *item) {
@@ -228,8 +242,9 @@ void ghee_worker_copy_inputs(ghee_worker *worker) {
 static ghee_status call(ghee_worker *worker, const ghee_worker_ops *ops, void *user, ghee_item *item, ghee_batch *out, ghee_error *err) {
   struct ArrowSchema schema = {0};
   struct ArrowArray array = {0};
-  int64_t rows = ghee_batch_rows(&item->batch);
-  if (worker->copy_inputs) GHEE_TRY(copy_input(item, err));
+  int64_t rows = ghee_item_rows(item);
+  if (item->gather.rows) GHEE_TRY(settle(item, err));
+  else if (worker->copy_inputs) GHEE_TRY(copy_input(item, err));
   ghee_worker_batch in = {.schema = ghee_schema_arrow(item->batch.schema), .array = &item->batch.array, .epoch = item->attempt.epoch,
                           .chunk = item->attempt.chunk, .seq = item->seq, .uri = item_uri(worker, item), .row = item->row};
   worker->current = &in;
@@ -268,13 +283,37 @@ static ghee_status pass_rejects(ghee_worker *worker, const ghee_attempt *attempt
                         : ghee_outlet_rejects(worker->outlet, attempt, lines, err);
 }
 
+/* `out` NULL: no rows. */
+static ghee_status give_out(ghee_worker *worker, const ghee_item *item, const ghee_batch *out, ghee_error *err) {
+  return worker->output ? ghee_output_batch(worker->output, &item->attempt, out, err) : ghee_outlet_batch(worker->outlet, item, out, err);
+}
+
+/* A stage without a function. Rows that are only named are copied once, to where they go. */
+static ghee_status pass_on(ghee_worker *worker, ghee_item *item, ghee_error *err) {
+  uint64_t rows = (uint64_t)ghee_item_rows(item);
+  worker->meter.batches++;
+  worker->meter.rows_in += rows;
+  worker->meter.rows_out += rows;
+  if (!worker->meter.first_batch_ns) worker->meter.first_batch_ns = ghee_clock_ns();
+  if (item->gather.rows && worker->outlet) {
+    ghee_schema *fixed, *schema = item->gather.batches[0].schema;
+    GHEE_TRY(agree(worker, schema, &fixed, err));
+    bool same = ghee_schema_equal(fixed, schema);
+    ghee_schema_unref(fixed);
+    if (same) return ghee_outlet_gather(worker->outlet, item, err);
+  }
+  GHEE_TRY(settle(item, err));
+  GHEE_TRY(ghee_worker_fix_schema(worker, &item->batch, err));
+  return give_out(worker, item, &item->batch, err);
+}
+
 static ghee_status on_batch(ghee_worker *worker, const ghee_worker_ops *ops, void *user, ghee_item *item, ghee_error *err) {
   ghee_batch out = {0};
-  int64_t rows = item->batch.schema ? ghee_batch_rows(&item->batch) : 0;
+  int64_t rows = ghee_item_rows(item);
+  if (rows > 0 && !ops->call) return pass_on(worker, item, err);
   if (rows > 0) GHEE_TRY(call(worker, ops, user, item, &out, err));
   if (out.schema && ghee_batch_rows(&out) != rows) item->row = UINT64_MAX; /* its rows are not those of the file any more */
-  ghee_status status = worker->output ? ghee_output_batch(worker->output, &item->attempt, out.schema ? &out : NULL, err)
-                                      : ghee_outlet_batch(worker->outlet, item, out.schema ? &out : NULL, err);
+  ghee_status status = give_out(worker, item, out.schema ? &out : NULL, err);
   ghee_batch_release(&out);
   if (status == GHEE_OK && worker->rejects.size > 0) status = pass_rejects(worker, &item->attempt, ghee_buffer_text(&worker->rejects), err);
   ghee_buffer_clear(&worker->rejects);

@@ -21,6 +21,7 @@
 #include "plan/plan.h"
 #include "runtime/folder.h"
 #include "runtime/protocol.h"
+#include "runtime/shuffled.h"
 #include "transport/stream/stream.h"
 
 typedef struct ghee_link ghee_link;
@@ -94,11 +95,14 @@ typedef struct ghee_item {
   uint32_t seq;                      /* BATCH: its number; END: how many there were */
   uint32_t file;
   uint64_t row;
-  ghee_batch batch;                  /* BATCH; empty when it had no rows */
+  ghee_batch batch;                  /* BATCH; empty when it had no rows, or they are only named: */
+  ghee_gather gather;                /* rows of `shuffled`, not copied yet */
+  ghee_shuffled *shuffled;           /* a reference that ghee_source_done gives back */
   char *text;                        /* REJECTS; owned */
   size_t budget_bytes;               /* what ghee_source_done gives back */
 } ghee_item;
 void ghee_item_fini(ghee_item *item);
+static inline int64_t ghee_item_rows(const ghee_item *item) { return item->gather.rows ? item->gather.rows : item->batch.array.length; }
 
 /* ---- attempts.c ---- */
 void ghee_attempts_init(ghee_attempts *attempts);
@@ -142,8 +146,8 @@ void ghee_source_sweep(ghee_source_reader *source);
 void ghee_source_restart(ghee_source_reader *source);
 /** GHEE_CANCELED: stop. Blocks: yes. */
 ghee_status ghee_source_next(ghee_source_reader *source, ghee_item *out, ghee_error *err);
-/** The host is done with a batch that it was given. */
-void ghee_source_done(ghee_source_reader *source, const ghee_item *item);
+/** The host is done with an item that it was given; frees it. */
+void ghee_source_done(ghee_source_reader *source, ghee_item *item);
 /** True while this worker holds a lease of that chunk: a batch of it is yet to come. */
 bool ghee_source_has(ghee_source_reader *source, uint32_t epoch, uint32_t chunk);
 
@@ -164,6 +168,8 @@ void ghee_outlet_no_peer(ghee_outlet *outlet, uint32_t worker);             /* T
 void ghee_outlet_sweep(ghee_outlet *outlet);                                /* Thread: any */
 /** Takes the batch's rows over into the transport. An attempt that has died is no error: GHEE_OK. */
 ghee_status ghee_outlet_batch(ghee_outlet *outlet, const ghee_item *item, const ghee_batch *batch, ghee_error *err);
+/** The same with the rows that the item names, written where they go. */
+ghee_status ghee_outlet_gather(ghee_outlet *outlet, const ghee_item *item, ghee_error *err);
 ghee_status ghee_outlet_rejects(ghee_outlet *outlet, const ghee_attempt *attempt, const char *lines, ghee_error *err);
 ghee_status ghee_outlet_end(ghee_outlet *outlet, const ghee_attempt *attempt, uint32_t count, ghee_error *err);
 ghee_status ghee_outlet_abort(ghee_outlet *outlet, const ghee_attempt *attempt, ghee_error *err);
