@@ -33,3 +33,7 @@ const struct ghee_format_ops *ghee_format_of_path(const char *path) {
 const char *ghee_format_names(void) {
   return "parquet, csv, jsonl, ipc";
 }
+
+void ghee_format_keep(size_t most_bytes) {
+  ghee_columnar_keep(most_bytes);
+}

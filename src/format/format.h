@@ -83,4 +83,8 @@ const struct ghee_format_ops *ghee_format_of_path(const char *path);
 /** "parquet, csv, jsonl, ipc" for messages. */
 const char *ghee_format_names(void);
 
+/** Large blocks of memory are given out again instead of back, since the first touch of a page is many times dearer than the next: up to
+ *  `most_bytes` of them in use and kept together; 0, as in the beginning: none are kept. For the whole process. Thread: any. */
+void ghee_format_keep(size_t most_bytes);
+
 #endif

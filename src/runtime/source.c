@@ -32,6 +32,7 @@ typedef struct lease {
   ghee_part_reader *reader;      /* of the open part */
   ghee_plan_part of;             /* the open part */
   ghee_shuffled *shuffled;       /* the chunk, where rows are shuffled and it has been read */
+  bool begun;                    /* rows of it were given out */
   ghee_buffer rejects;           /* of rows that could not be read, for the next item */
   uint64_t estimate;             /* bytes of a batch */
 } lease;
@@ -153,6 +154,7 @@ static ghee_status next_shuffled(ghee_source_reader *source, lease *of, ghee_ite
   if (left <= 0) return GHEE_CLOSED;
   GHEE_TRY(ghee_shuffled_gather(of->shuffled, first, left < source->batch_rows ? left : source->batch_rows, &out->gather, err));
   out->shuffled = ghee_shuffled_ref(of->shuffled);
+  of->begun = true;
   out->row = UINT64_MAX;
   out->file = of->of.file;
   return GHEE_OK;
@@ -210,18 +212,19 @@ static bool is_unread(const ghee_source_reader *source, const lease *of) {
   return source->worker->spec->shuffle && !of->shuffled && of->rejects.size == 0;
 }
 
-/* mutex held. The first in order of those that can be gone on with now; NULL: none. */
+/* mutex held. The first in order of those that can be gone on with now; NULL: none. While enough lies ready, one chunk is read ahead. One more than there are
+ * leases may be in memory, but if all that are belong to leases nothing would come of waiting. */
 static lease *first_of(ghee_source_reader *source) {
-  bool full = source->locked.ready.count >= MOST_READY;
+  bool full = source->locked.ready.count >= MOST_READY, ahead = false;
   uint32_t chunks = atomic_load(&source->chunks), owned = 0;
   lease *best = NULL;
   for (size_t i = 0; i < source->locked.leases.count; i++) {
     lease *one = source->locked.leases.items[i];
     owned += one->shuffled != NULL;
+    ahead |= one->shuffled && !one->begun;
     if ((!full || is_unread(source, one)) && (!best || before(source, one, best))) best = one;
   }
-  /* One chunk more than leases may be in memory. If all are of leases, nothing would come of waiting. */
-  bool room = chunks <= capacity(source) || chunks == owned;
+  bool room = (chunks <= capacity(source) || chunks == owned) && !(full && ahead);
   return best && is_unread(source, best) && !room ? NULL : best;
 }
 
@@ -452,6 +455,7 @@ ghee_status ghee_source_start(ghee_worker *worker, ghee_source_reader **out, ghe
   source->batch_rows = worker->of->batch_rows ? worker->of->batch_rows : 8192;
   pthread_mutex_init(&source->locked.mutex, NULL);
   pthread_cond_init(&source->locked.changed, NULL);
+  ghee_format_keep(worker->of->buffer_bytes);
   ghee_status status = ghee_input_open(worker->spec, worker->plan, source->batch_rows, &source->input, err);
   if (status == GHEE_OK) status = ghee_budget_new(worker->of->buffer_bytes / 4, &source->budget, err);
   if (status == GHEE_OK) {

@@ -97,4 +97,7 @@ ghee_status ghee_columnar_finish(ghee_columnar_writer *writer, ghee_error *err);
 /** Frees; writes nothing. NULL is fine. */
 void ghee_columnar_abandon(ghee_columnar_writer *writer);
 
+/** How many bytes of large blocks may be held, in use or kept for the next; 0, as in the beginning: none are kept. For the whole process. Thread: any. */
+void ghee_columnar_keep(size_t most_bytes);
+
 #endif

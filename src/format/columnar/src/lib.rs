@@ -7,6 +7,7 @@ mod footer;
 mod ipc_file;
 mod ipc_stream;
 mod jsonl_file;
+mod kept;
 mod parquet_file;
 mod source;
 mod text;
@@ -24,6 +25,9 @@ use fail::{fail, guard, Error, Fail, Outcome, CLOSED, INVALID, OK};
 use file::{Batches, File, Part, ReadOptions};
 use source::{Source, SourceCalls};
 use write::{SinkCalls, WriteOptions, Writer};
+
+#[global_allocator]
+static ALLOCATOR: kept::Kept = kept::Kept;
 
 /// `ghee_columnar_read_options`.
 #[repr(C)]
@@ -268,4 +272,9 @@ pub unsafe extern "C" fn ghee_columnar_abandon(writer: *mut Writer) {
             Ok(OK)
         });
     }
+}
+
+#[no_mangle]
+pub extern "C" fn ghee_columnar_keep(most_bytes: usize) {
+    kept::keep(most_bytes);
 }
