@@ -128,6 +128,16 @@ static void copy(const making *it, void *to, const void *from, size_t size) {
   else if (size) memcpy(to, from, size);
 }
 
+/* The processor sees a range coming once it has begun; where rows are drawn from everywhere, its beginning is asked for one run ahead. */
+static inline void look_ahead(const ghee_selection *of, size_t r, size_t width) {
+  enum { LINE = 64, LINES = 8 };
+  if (r + 1 >= of->n_runs || of->runs[r + 1].n == 0 || width < LINE) return;
+  const ghee_run *next = &of->runs[r + 1];
+  const ghee_column *column = column_of(of, next);
+  const char *from = (const char *)column->array->buffers[1] + (size_t)(column->start + next->first) * width;
+  for (size_t i = 0; i < LINES && i * LINE < width; i++) __builtin_prefetch(from + i * LINE);
+}
+
 /* With a width that the compiler knows, a run of one is a load and a store. */
 static inline __attribute__((always_inline)) void copy_values(const making *it, size_t width, uint8_t *into) {
   for (size_t r = 0; r < it->of->n_runs; r++) {
@@ -135,6 +145,7 @@ static inline __attribute__((always_inline)) void copy_values(const making *it, 
     if (run->n == 0) continue; /* its column may have no memory */
     const ghee_column *column = column_of(it->of, run);
     const uint8_t *from = (const uint8_t *)column->array->buffers[1] + (size_t)(column->start + run->first) * width;
+    look_ahead(it->of, r, width);
     if (run->n == 1 && width <= 16) memcpy(into, from, width);
     else copy(it, into, from, (size_t)run->n * width);
     into += (size_t)run->n * width;

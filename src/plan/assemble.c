@@ -40,8 +40,8 @@ static uint64_t chunks_at_once(const ghee_job_spec *spec, uint32_t interleave) {
   return spec->train ? (interleave + workers - 1) / workers + 1 : 2;
 }
 
-/* A shuffled chunk is held whole while its rows are permuted, twice for a moment; and a worker has several under way. So few of its
- * row groups or few chunks at a time have to do where the buffer is small. */
+/* A shuffled chunk is held whole until the last of its rows were copied, while the next is read already; and a worker has several under way. So
+ * few of its row groups or few chunks at a time have to do where the buffer is small. */
 static ghee_status fit_window(const ghee_job_spec *spec, ghee_plan_totals *totals, ghee_error *err) {
   const ghee_stage_spec *first = &spec->stages[0];
   uint64_t largest = totals->largest_part_bytes ? totals->largest_part_bytes : 1, groups = first->buffer_bytes / largest;

@@ -44,6 +44,13 @@ def test_order_does_not_depend_on_workers(ids, tmp_path):
     assert np.array_equal(first[0]["0"], other[0]["0"])
 
 
+def test_rows_that_no_function_sees_come_in_the_same_order(ids, tmp_path):
+    source = ids(10_000)
+    first, other = (run(source, tmp_path / name, function=f, epochs=2, shuffle=ghee.Shuffle(seed=3, window=3)) for name, f in (("a", same), ("b", None)))
+    for epoch in "01":
+        assert np.array_equal(first[0][epoch], other[0][epoch])
+
+
 def test_shuffle_differs_by_epoch_and_seed(ids, tmp_path):
     source = ids(10_000)
     a = run(source, tmp_path / "a", epochs=2, shuffle=ghee.Shuffle(seed=3))[0]
