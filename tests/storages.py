@@ -71,6 +71,13 @@ class S3:
         """At once, as a power cut; `up` brings it back with its data, on the same port."""
         subprocess.run([str(SERVICES / "s3" / "down"), "-k"], env=self.run_env, check=True)
 
+    def signal(self, number):
+        os.kill(int(pathlib.Path(self.folder, "server.pid").read_text()), number)
+
+    def admin(self, *arguments):
+        """The server's own administration: users."""
+        subprocess.run([str(SERVICES / "s3" / "admin"), *arguments], env=self.run_env, check=True, capture_output=True)
+
     def __enter__(self):
         try:
             self.up()

@@ -36,10 +36,12 @@ static ghee_status read_uri(ghee_s3_store *store, const char *uri, ghee_error *e
     return ghee_error_set(err, GHEE_INVALID, "%s names no bucket: write s3://BUCKET/KEY, with options as s3://BUCKET;endpoint=http://HOST:PORT/KEY", uri);
   store->bucket = ghee_strndup(at, bucket);
   store->head = ghee_asprintf("s3://%.*s/", (int)authority, at);
-  char *options = ghee_strndup(at + bucket + (bucket < authority), authority - bucket - (bucket < authority));
-  ghee_status status = store->bucket && store->head && options ? ghee_s3_config_read(options, &store->config, err) : ghee_error_no_memory(err, "opening an S3 store");
-  ghee_free(options);
-  return status;
+  store->options = ghee_strndup(at + bucket + (bucket < authority), authority - bucket - (bucket < authority));
+  if (!store->bucket || !store->head || !store->options) return ghee_error_no_memory(err, "opening an S3 store");
+  GHEE_TRY(ghee_s3_config_read(store->options, &store->config, err));
+  store->locked.keys = store->config.keys;
+  store->config.keys = (ghee_s3_keys){0};
+  return GHEE_OK;
 }
 
 /* ---- opening ---- */
@@ -49,7 +51,9 @@ static void store_close(ghee_object_store *base) {
   ghee_http_close(store->http);
   pthread_mutex_destroy(&store->locked.mutex);
   ghee_free(store->locked.region);
+  ghee_s3_keys_fini(&store->locked.keys);
   ghee_s3_config_fini(&store->config);
+  ghee_free(store->options);
   ghee_free(store->bucket);
   ghee_free(store->head);
   ghee_free(store);

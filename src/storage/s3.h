@@ -15,12 +15,15 @@ typedef struct ghee_s3_store {
   ghee_object_store base;
   char *head;              /* of the URIs: all before the key, with its slash */
   char *bucket;
-  ghee_s3_config config;
+  char *options;           /* that `config` was read from */
+  ghee_s3_config config;   /* but for its keys */
   ghee_http *http;
   struct {
     pthread_mutex_t mutex;
     char *region;          /* as the servers have corrected it */
     int64_t skew_s;        /* what to add to our clock to have the server's */
+    ghee_s3_keys keys;     /* as they were read last */
+    unsigned keys_read;    /* how often */
   } locked;
 } ghee_s3_store;
 
@@ -48,11 +51,12 @@ typedef struct ghee_s3_request {
   const char *sent[12];
   ghee_http_request http;
   ghee_http_call *call;
-  bool clock_set, region_set;
+  bool clock_set, region_set, keys_set;
+  unsigned keys_read;      /* which keys signed it */
 } ghee_s3_request;
 
 ghee_status ghee_s3_start(ghee_s3_store *store, ghee_s3_request *request, ghee_error *err);
-/** GHEE_OK: there is an answer, of any status. A wrong clock and a wrong region are put right and the request sent again. */
+/** GHEE_OK: there is an answer, of any status. A wrong clock, a wrong region and keys that have expired are put right and the request sent again. */
 ghee_status ghee_s3_wait(ghee_s3_store *store, ghee_s3_request *request, ghee_error *err);
 /** start, wait, and GHEE_OK only for 2xx without an error in the body; else what ghee_s3_refused says. */
 ghee_status ghee_s3_do(ghee_s3_store *store, ghee_s3_request *request, ghee_error *err);

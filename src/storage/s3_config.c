@@ -29,9 +29,9 @@ static const setting settings[] = {
     {"anonymous", {NULL}, NULL, AT(anonymous)},
     {"unguarded", {NULL}, NULL, AT(unguarded)},
     {"unsigned", {NULL}, NULL, AT(unsigned_bodies)},
-    {NULL, {"AWS_ACCESS_KEY_ID"}, "aws_access_key_id", AT(key)},
-    {NULL, {"AWS_SECRET_ACCESS_KEY"}, "aws_secret_access_key", AT(secret)},
-    {NULL, {"AWS_SESSION_TOKEN"}, "aws_session_token", AT(token)},
+    {NULL, {"AWS_ACCESS_KEY_ID"}, "aws_access_key_id", AT(keys.key)},
+    {NULL, {"AWS_SECRET_ACCESS_KEY"}, "aws_secret_access_key", AT(keys.secret)},
+    {NULL, {"AWS_SESSION_TOKEN"}, "aws_session_token", AT(keys.token)},
 };
 enum { SETTINGS = sizeof settings / sizeof *settings };
 
@@ -71,7 +71,7 @@ static ghee_status read_options(ghee_s3_config *config, const char *options, ghe
 
 /* ---- the environment ---- */
 
-static bool is_credential(const setting *of) { return of->at >= AT(key); }
+static bool is_credential(const setting *of) { return of->at >= AT(keys); }
 
 static ghee_status read_environment(ghee_s3_config *config, bool credentials, ghee_error *err) {
   for (size_t i = 0; i < SETTINGS; i++)
@@ -152,9 +152,9 @@ static ghee_status read_files(ghee_s3_config *config, ghee_error *err) {
 
 static ghee_status check_key(ghee_s3_config *config, ghee_error *err) {
   if (config->anonymous) return GHEE_OK;
-  if (!config->key != !config->secret)
-    return ghee_error_set(err, GHEE_DENIED, "the S3 access key has no %s: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY together", config->key ? "secret" : "id");
-  if (!config->key)
+  if (!config->keys.key != !config->keys.secret)
+    return ghee_error_set(err, GHEE_DENIED, "the S3 access key has no %s: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY together", config->keys.key ? "secret" : "id");
+  if (!config->keys.key)
     return ghee_error_set(err, GHEE_DENIED, "no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or write ;anonymous behind the bucket");
   return GHEE_OK;
 }
@@ -165,12 +165,12 @@ ghee_status ghee_s3_config_read(const char *options, ghee_s3_config *out, ghee_e
   bool own_profile = config.profile;
   if (status == GHEE_OK && !own_profile) status = read_environment(&config, true, err);
   /* A session token belongs to its key: that of another place must not come to it. */
-  bool lasting_key = config.key && !config.token;
+  bool lasting_key = config.keys.key && !config.keys.token;
   if (status == GHEE_OK) status = read_environment(&config, false, err);
   if (status == GHEE_OK) status = read_files(&config, err);
   if (lasting_key) {
-    ghee_free(config.token);
-    config.token = NULL;
+    ghee_free(config.keys.token);
+    config.keys.token = NULL;
   }
   if (status == GHEE_OK && !config.region) status = set(&config.region, "us-east-1", 9, err);
   if (status == GHEE_OK) status = check_key(&config, err);
@@ -185,4 +185,30 @@ ghee_status ghee_s3_config_read(const char *options, ghee_s3_config *out, ghee_e
 void ghee_s3_config_fini(ghee_s3_config *config) {
   for (size_t i = 0; i < SETTINGS; i++) ghee_free(*field(config, &settings[i]));
   *config = (ghee_s3_config){0};
+}
+
+/* ---- keys ---- */
+
+ghee_status ghee_s3_keys_copy(const ghee_s3_keys *keys, ghee_s3_keys *out, ghee_error *err) {
+  ghee_s3_keys copy = {.key = keys->key ? ghee_strdup(keys->key) : NULL, .secret = keys->secret ? ghee_strdup(keys->secret) : NULL,
+                       .token = keys->token ? ghee_strdup(keys->token) : NULL};
+  if (!copy.key != !keys->key || !copy.secret != !keys->secret || !copy.token != !keys->token) {
+    ghee_s3_keys_fini(&copy);
+    return ghee_error_no_memory(err, "copying keys");
+  }
+  *out = copy;
+  return GHEE_OK;
+}
+
+void ghee_s3_keys_fini(ghee_s3_keys *keys) {
+  ghee_free(keys->key);
+  ghee_free(keys->secret);
+  ghee_free(keys->token);
+  *keys = (ghee_s3_keys){0};
+}
+
+static bool same(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : !a && !b; }
+
+bool ghee_s3_keys_equal(const ghee_s3_keys *a, const ghee_s3_keys *b) {
+  return same(a->key, b->key) && same(a->secret, b->secret) && same(a->token, b->token);
 }

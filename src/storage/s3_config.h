@@ -19,13 +19,20 @@
  *                                                                                                                  are trusted
  *  Key, secret and session token stand in no URI: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, or the profile's in
  *  AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials) and AWS_CONFIG_FILE (~/.aws/config). A profile in the URI goes before the environment. */
+typedef struct ghee_s3_keys { char *key, *secret, *token; } ghee_s3_keys; /* NULL: not set */
 typedef struct ghee_s3_config {
-  char *endpoint, *region, *profile, *style, *ca, *anonymous, *unguarded, *unsigned_bodies, *key, *secret, *token; /* NULL: not set */
+  char *endpoint, *region, *profile, *style, *ca, *anonymous, *unguarded, *unsigned_bodies; /* NULL: not set */
+  ghee_s3_keys keys;
 } ghee_s3_config;
 
 /** `options`: what stands between bucket and key, without the first ';'; "" for none.
  *  GHEE_INVALID: an option that is none · GHEE_DENIED: no key, and not anonymous. out gives: ghee_s3_config_fini. */
 ghee_status ghee_s3_config_read(const char *options, ghee_s3_config *out, ghee_error *err);
 void ghee_s3_config_fini(ghee_s3_config *config);
+
+/** out gives: ghee_s3_keys_fini. */
+ghee_status ghee_s3_keys_copy(const ghee_s3_keys *keys, ghee_s3_keys *out, ghee_error *err);
+void ghee_s3_keys_fini(ghee_s3_keys *keys);
+bool ghee_s3_keys_equal(const ghee_s3_keys *a, const ghee_s3_keys *b);
 
 #endif

@@ -2,8 +2,9 @@
  * Requests of an S3 store: URL, signature, what the answers mean.
  *
  * Design notes
- * - Two answers are put right here, once a request: RequestTimeTooSkewed (the server's Date gives the difference, kept for all later
- *   requests) and a bucket of another region (x-amz-bucket-region, or <Region> of the message; kept likewise).
+ * - Three answers are put right here, once a request: RequestTimeTooSkewed (the server's Date gives the difference, kept for all later
+ *   requests), a bucket of another region (x-amz-bucket-region, or <Region> of the message; kept likewise), and keys that have expired,
+ *   which are read anew: whoever renews them writes them to the profile file.
  * - The body is signed over http:, where nothing else protects it, unless the URI says that nothing must; over https: TLS does, and it is
  *   sent as UNSIGNED-PAYLOAD. */
 #include <curl/curl.h>
@@ -59,7 +60,7 @@ static void add_line(ghee_s3_request *of, size_t at[], size_t *n, const char *na
   ghee_buffer_put_u8(&of->lines, 0);
 }
 
-static ghee_status sign(const ghee_s3_store *store, ghee_s3_request *of, const char *host, const char *region, int64_t now_s, bool tls, size_t path_at, ghee_error *err) {
+static ghee_status sign(const ghee_s3_store *store, ghee_s3_request *of, const ghee_s3_keys *keys, const char *host, const char *region, int64_t now_s, bool tls, size_t path_at, ghee_error *err) {
   char hash[GHEE_S3_HASH_SIZE], date[GHEE_S3_DATE_SIZE];
   size_t at[MOST_HEADERS], n = 0;
   const char *given[MOST_HEADERS];
@@ -69,14 +70,14 @@ static ghee_status sign(const ghee_s3_store *store, ghee_s3_request *of, const c
   add_line(of, at, &n, "host", host);
   add_line(of, at, &n, "x-amz-content-sha256", hash);
   add_line(of, at, &n, "x-amz-date", date);
-  if (store->config.token) add_line(of, at, &n, "x-amz-security-token", store->config.token);
+  if (keys->token) add_line(of, at, &n, "x-amz-security-token", keys->token);
   GHEE_TRY(ghee_buffer_check(&of->lines, "signing a request", err));
   for (size_t i = 0; i < n; i++) given[i] = (const char *)of->lines.data + at[i];
   for (size_t i = 0; i < of->n_headers; i++) given[n + i] = of->headers[i];
   char *url = (char *)of->url.data, *query = strchr(url + path_at, '?');
   if (query) *query = 0;
   ghee_s3_signing signing = {.method = of->method, .path = url + path_at, .query = query ? query + 1 : "", .headers = given, .n_headers = n + of->n_headers,
-                             .payload_hash = hash, .date = date, .key = store->config.key, .secret = store->config.secret, .region = region};
+                             .payload_hash = hash, .date = date, .key = keys->key, .secret = keys->secret, .region = region};
   ghee_buffer authorization = {0};
   ghee_status status = ghee_s3_sign(&signing, &authorization, err);
   if (query) *query = '?';
@@ -90,24 +91,28 @@ static ghee_status prepare(ghee_s3_store *store, ghee_s3_request *of, ghee_error
   ghee_buffer host = {0};
   size_t path_at = 0;
   bool tls = false;
+  ghee_s3_keys keys = {0};
   pthread_mutex_lock(&store->locked.mutex);
   char *region = ghee_strdup(store->locked.region);
+  ghee_status status = ghee_s3_keys_copy(&store->locked.keys, &keys, err);
+  of->keys_read = store->locked.keys_read;
   int64_t now_s = ghee_clock_wall_ms() / 1000 + store->locked.skew_s;
   pthread_mutex_unlock(&store->locked.mutex);
   ghee_buffer_clear(&of->url);
   ghee_buffer_clear(&of->lines);
   of->http = (ghee_http_request){.method = of->method, .headers = of->sent, .body = of->body, .body_bytes = of->body_bytes,
                                  .into = of->into, .into_bytes = of->into_bytes, .most_body_bytes = of->most_body_bytes};
-  ghee_status status = region ? locate(store, of, region, &host, &path_at, &tls, err) : ghee_error_no_memory(err, "sending a request");
+  if (status == GHEE_OK) status = region ? locate(store, of, region, &host, &path_at, &tls, err) : ghee_error_no_memory(err, "sending a request");
   if (status == GHEE_OK) {
     ghee_buffer_put(&of->url, of->query.data, of->query.size);
     ghee_buffer_put_u8(&of->url, 0);
     status = of->query.failed || of->url.failed || host.failed ? ghee_error_no_memory(err, "sending a request") : GHEE_OK;
   }
-  if (status == GHEE_OK && !store->config.anonymous) status = sign(store, of, ghee_buffer_text(&host), region, now_s, tls, path_at, err);
+  if (status == GHEE_OK && !store->config.anonymous) status = sign(store, of, &keys, ghee_buffer_text(&host), region, now_s, tls, path_at, err);
   for (size_t i = 0; i < of->n_headers; i++) of->sent[of->http.n_headers++] = of->headers[i];
   of->http.url = (const char *)of->url.data;
   ghee_buffer_fini(&host);
+  ghee_s3_keys_fini(&keys);
   ghee_free(region);
   return status;
 }
@@ -162,6 +167,33 @@ static bool set_region(ghee_s3_store *store, ghee_s3_request *of) {
   return of->region_set = other;
 }
 
+/* Whether keys that are read anew could help. A refused HEAD does not say why. */
+static bool keys_are_old(const ghee_s3_request *of, const char *code) {
+  static const char *const codes[] = {"ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidAccessKeyId"};
+  if (strcmp(of->method, "HEAD") == 0) return of->response.status == 400 || of->response.status == 403;
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+    if (strcmp(codes[i], code) == 0) return true;
+  return false;
+}
+
+/* Others are there now, in the profile files or the environment; or another request has read them since this one was signed. */
+static bool set_keys(ghee_s3_store *store, ghee_s3_request *of, const char *code) {
+  ghee_s3_config now;
+  if (of->keys_set || store->config.anonymous || !keys_are_old(of, code)) return false;
+  if (ghee_s3_config_read(store->options, &now, NULL) != GHEE_OK) return false;
+  pthread_mutex_lock(&store->locked.mutex);
+  if (!ghee_s3_keys_equal(&now.keys, &store->locked.keys)) {
+    ghee_s3_keys old = store->locked.keys;
+    store->locked.keys = now.keys;
+    store->locked.keys_read++;
+    now.keys = old;
+  }
+  bool others = of->keys_read != store->locked.keys_read;
+  pthread_mutex_unlock(&store->locked.mutex);
+  ghee_s3_config_fini(&now);
+  return of->keys_set = others;
+}
+
 ghee_status ghee_s3_wait(ghee_s3_store *store, ghee_s3_request *of, ghee_error *err) {
   for (;;) {
     ghee_http_call *call = of->call;
@@ -175,7 +207,7 @@ ghee_status ghee_s3_wait(ghee_s3_store *store, ghee_s3_request *of, ghee_error *
     }
     if (of->response.status < 300) return GHEE_OK;
     code_of(of, code);
-    if (!set_clock(store, of, code) && !set_region(store, of)) return GHEE_OK;
+    if (!set_clock(store, of, code) && !set_region(store, of) && !set_keys(store, of, code)) return GHEE_OK;
     GHEE_TRY(ghee_s3_start(store, of, err));
   }
 }

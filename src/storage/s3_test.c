@@ -82,7 +82,7 @@ static void test_settings(void **state) {
   ghee_s3_config of;
   char home[32];
   assert_int_equal(config_of("", &of), GHEE_OK);
-  assert_string_equal(of.key, "key");
+  assert_string_equal(of.keys.key, "key");
   assert_string_equal(of.region, "us-east-1");
   assert_null(of.endpoint);
   ghee_s3_config_fini(&of);
@@ -92,19 +92,19 @@ static void test_settings(void **state) {
   assert_string_equal(of.endpoint, "https://h:1");
   assert_string_equal(of.region, "re");
   assert_string_equal(of.anonymous, "true");
-  assert_null(of.token); /* the profile's is not that of the key in the environment */
+  assert_null(of.keys.token); /* the profile's is not that of the key in the environment */
   ghee_s3_config_fini(&of);
   assert_int_equal(config_of("profile=lab", &of), GHEE_OK);
-  assert_string_equal(of.key, "lk"); /* a profile of the URI goes before the environment */
-  assert_string_equal(of.secret, "ls");
+  assert_string_equal(of.keys.key, "lk"); /* a profile of the URI goes before the environment */
+  assert_string_equal(of.keys.secret, "ls");
   assert_string_equal(of.endpoint, "http://lab:9000");
   ghee_s3_config_fini(&of);
   unsetenv("AWS_ACCESS_KEY_ID");
   unsetenv("AWS_SECRET_ACCESS_KEY");
   unsetenv("AWS_REGION");
   assert_int_equal(config_of("", &of), GHEE_OK);
-  assert_string_equal(of.key, "dk");
-  assert_string_equal(of.token, "dt");
+  assert_string_equal(of.keys.key, "dk");
+  assert_string_equal(of.keys.token, "dt");
   assert_string_equal(of.region, "r1");
   ghee_s3_config_fini(&of);
   assert_int_equal(config_of("profile=none", &of), GHEE_NOT_FOUND);
@@ -229,6 +229,44 @@ static void test_clock_is_put_right(void **state) {
   end();
 }
 
+static void write_credentials(const char *home, const char *key) {
+  char path[128], text[256];
+  snprintf(path, sizeof path, "%s/.aws/credentials", home);
+  int n = snprintf(text, sizeof text, "[default]\naws_access_key_id=%s\naws_secret_access_key=s\naws_session_token=t-%s\n", key, key);
+  assert_int_equal(ghee_file_write_atomic(path, text, (size_t)n, NULL), GHEE_OK);
+}
+
+static void test_expired_keys_are_read_anew(void **state) {
+  (void)state;
+  ghee_source *source;
+  char home[32];
+  uint64_t size;
+  write_profiles(home);
+  unsetenv("AWS_ACCESS_KEY_ID");
+  unsetenv("AWS_SECRET_ACCESS_KEY");
+  play({SAYS("400 N", "ExpiredToken"), CLOSE}, {OBJECT, KEEP}, {OBJECT, KEEP}, {SAYS("400 N", "ExpiredToken"), CLOSE},
+       {"HTTP/1.1 403 N\r\nContent-Length: 0\r\n\r\n", KEEP}, {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", CLOSE});
+  write_credentials(home, "k2");
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(open_object(&source), GHEE_OK);
+    source->ops->close(source);
+  }
+  assert_int_equal(open_object(&source), GHEE_DENIED); /* the file still has those that have expired */
+  assert_non_null(strstr(err.message, "the session has ended"));
+  write_credentials(home, "k3");
+  assert_int_equal(ghee_s3_head((ghee_s3_store *)store, "k", &size, NULL, &err), GHEE_OK); /* HEAD does not say why it is refused */
+  stop();
+  static const char *const keys[] = {"dk", "k2", "k2", "k2", "k2", "k3"};
+  for (size_t i = 0; i < 6; i++) {
+    char want[32];
+    snprintf(want, sizeof want, "Credential=%s/", keys[i]);
+    if (!server.requests[i] || !strstr(server.requests[i], want)) fail_msg("request %zu has not %s", i, want);
+  }
+  assert_non_null(strstr(server.requests[1], "\r\nx-amz-security-token: t-k2\r\n"));
+  scripted_free(&server);
+  assert_int_equal(ghee_dir_remove_all(home, NULL), GHEE_OK);
+}
+
 static void test_region_is_put_right(void **state) {
   (void)state;
   ghee_source *source;
@@ -260,6 +298,7 @@ static void test_meanings(void **state) {
       {SAYS("400 N", "ExpiredToken"), GHEE_DENIED, "AWS_SESSION_TOKEN"},
       {SAYS("412 N", "PreconditionFailed"), GHEE_CHANGED, "has changed"},
       {"HTTP/1.1 403 N\r\nContent-Length: 0\r\n\r\n", GHEE_DENIED, "answered 403; look at the credentials"},
+      {"HTTP/1.1 307 Elsewhere\r\nLocation: http://127.0.0.1:1/b\r\nContent-Length: 0\r\n\r\n", GHEE_INVALID, "at another endpoint or in another region"},
       {"HTTP/1.1 507 N\r\nContent-Length: 0\r\n\r\n", GHEE_NO_SPACE, "make room"},
       {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", GHEE_UNSUPPORTED, "no ETag"},
       {"HTTP/1.1 206 OK\r\nContent-Length: 5\r\nContent-Range: what\r\nETag: \"v1\"\r\n\r\nhello", GHEE_IO, "Content-Range"},
@@ -480,6 +519,7 @@ int main(void) {
       cmocka_unit_test_setup(test_anonymous, setup),
       cmocka_unit_test_setup(test_bodies_are_signed_unless_told, setup),
       cmocka_unit_test_setup(test_clock_is_put_right, setup),
+      cmocka_unit_test_setup(test_expired_keys_are_read_anew, setup),
       cmocka_unit_test_setup(test_region_is_put_right, setup),
       cmocka_unit_test_setup(test_meanings, setup),
       cmocka_unit_test_setup(test_changed_while_read, setup),

@@ -3,6 +3,7 @@
 the job stays behind, in the bucket either."""
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -113,6 +114,63 @@ def test_what_is_not_there(s3, place, source, tmp_path):
 def test_listing_denied(s3, place, source, tmp_path):
     with pytest.raises(ghee.DeniedError, match="AccessDenied|403"):
         job(source.replace("s3://test/", "s3://test;anonymous/"), tmp_path / "out").run()
+
+
+@pytest.fixture
+def user(s3, tmp_path, monkeypatch):
+    """user(name, role): makes a user of the server, who is then the one of ~/.aws/credentials."""
+    made = []
+
+    def make(name, role):
+        s3.admin("create-user", "--access", name, "--secret", name + "-secret", "--role", role)
+        made.append(name)
+        new = tmp_path / "new"
+        new.write_text(f"[default]\naws_access_key_id = {name}\naws_secret_access_key = {name}-secret\n")
+        new.rename(tmp_path / "credentials")
+
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    yield make
+    for name in made:  # no error where it is gone
+        s3.admin("delete-user", "--access", name)
+
+
+def test_a_user_without_rights(s3, place, source, tmp_path, user):
+    user("stranger", "user")
+    with pytest.raises(ghee.DeniedError, match="AccessDenied.*ask whoever owns the bucket"):
+        job(source, tmp_path / "out").run()
+    with pytest.raises(ghee.DeniedError, match="AccessDenied.*ask whoever owns the bucket"):
+        job(tmp_path / "ids", s3.uri(f"{place}/out")).run()
+
+
+def test_keys_that_are_renewed_meanwhile(s3, place, source, tmp_path, user):
+    """The job goes on with those that are in the profile file when the old ones are refused."""
+    user("early", "admin")
+
+    def meanwhile():
+        user("late", "admin")
+        s3.admin("delete-user", "--access", "early")
+
+    run_meanwhile(tmp_path, waiting_job(source, s3.uri(f"{place}/out"), tmp_path), meanwhile)
+    assert np.array_equal(fetched(s3, f"{place}/out", tmp_path / "got"), np.arange(5_000))
+
+
+def test_a_server_that_stalls(s3, place, source, tmp_path):
+    """It answers nothing from one report to the next, and then what it was asked."""
+    seen = []
+
+    def stall(progress):
+        if len(seen) < 2:
+            s3.signal([signal.SIGSTOP, signal.SIGCONT][len(seen)])
+            seen.append(progress["rows_out"])
+
+    try:
+        job(source, s3.uri(f"{place}/out")).run(progress=stall)
+    finally:
+        s3.signal(signal.SIGCONT)
+    assert len(seen) == 2
+    assert np.array_equal(fetched(s3, f"{place}/out", tmp_path / "got"), np.arange(5_000))
 
 
 def gated(folder):
