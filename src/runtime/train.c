@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A rank of a training job: batches in planned order, cut into steps, the same number of steps on all ranks, checkpoints.
+ * A rank of a training job: the same number of steps on all ranks, checkpoints, the result. The steps are made in steps.c.
  *
  * Design notes
- * - Tokens are not asked here: an attempt that was begun again gives the same batches, and the order drops what it has had.
- * - Rows that are taken in order but not handed out yet are `pending`; the position of a checkpoint is the first of them: its place and
- *   row. A resumed rank seeks there and leaves out the rows before.
- * - With several ranks a step is handed out once all have said what they have (STEP, answered GO). The next step is announced as soon as
- *   its rows are there, so that the answer is usually waiting when the user asks.
- * - `want` is sent when what is missing may be stuck behind a full window: at once if much is held out of turn, else after a pause. */
+ * - The position of a checkpoint is the first row that was not handed out, whatever lies ready. A resumed rank seeks there and leaves out the rows before.
+ * - With several ranks a step is handed out once all have said what they have (STEP, answered GO). The next step is announced by the thread that makes
+ *   it ready, so that the answer is usually waiting when the user asks. */
 #include "runtime/worker.h"
 
 #include <stdio.h>
@@ -16,28 +13,16 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "batch/frame.h"
-#include "runtime/order.h"
-
-enum { PATIENCE_MS = 20 };
-
-typedef struct pending { ghee_batch batch; ghee_place place; int64_t taken; } pending; /* rows [taken, …) are left */
-typedef struct producer { uint64_t peer; ghee_schema *schema; } producer;
+#include "runtime/steps.h"
 
 struct ghee_train {
   ghee_worker *worker;
-  const struct ghee_stream_ops *ops;
-  ghee_receiver *receiver;
-  size_t window_bytes;
+  ghee_steps *steps;
   /* the host's thread only */
-  ghee_order_queue order;
-  GHEE_ARRAY(producer) producers;
-  GHEE_ARRAY(pending) pending;
-  int64_t pending_rows, skip_rows;       /* skip_rows: of the first batch, after a resume */
-  bool epoch_open, epoch_over;           /* the user is inside one; its rows have all come */
+  uint32_t world, epoch;
+  bool epoch_open, epoch_over;           /* the user is inside one; he has come to its end */
   uint64_t epoch_step;                   /* steps handed out in this epoch */
-  uint64_t announced;                    /* epoch_step + 1 that was said last, 0 none */
-  ghee_schema *schema;
+  ghee_position left;                    /* behind them */
   char checkpoint_path[512];
   uint64_t state_step;
   char *state_path, *rendezvous, *value_file;
@@ -55,184 +40,12 @@ struct ghee_train {
   } locked;
 };
 
-/* ---- what comes ---- */
-
-static producer *producer_of(ghee_train *train, uint64_t peer) {
-  for (size_t i = 0; i < train->producers.count; i++)
-    if (train->producers.items[i].peer == peer) return &train->producers.items[i];
-  return NULL;
-}
-
-static ghee_status learn_schema(ghee_train *train, const ghee_message *message, ghee_error *err) {
-  ghee_schema *schema;
-  GHEE_TRY(ghee_schema_decode(message->data, message->size_bytes, &schema, err));
-  producer *known = producer_of(train, message->peer);
-  if (known) ghee_schema_unref(known->schema);
-  else if (ghee_array_push(&train->producers, ((producer){.peer = message->peer}))) known = producer_of(train, message->peer);
-  if (!known) {
-    ghee_schema_unref(schema);
-    return ghee_error_no_memory(err, "learning a producer's schema");
-  }
-  known->schema = schema;
-  if (!train->schema) train->schema = ghee_schema_ref(schema);
-  return GHEE_OK;
-}
-
-static void forget_producer(ghee_train *train, uint64_t peer) {
-  producer *known = producer_of(train, peer);
-  if (!known) return;
-  ghee_schema_unref(known->schema);
-  *known = train->producers.items[--train->producers.count];
-}
-
-typedef struct hold { const struct ghee_stream_ops *ops; ghee_message message; } hold;
-static void release_hold(void *user) {
-  hold *of = user;
-  of->ops->release(&of->message);
-  ghee_free(of);
-}
-
-static ghee_status take_batch(ghee_train *train, ghee_message *message, ghee_error *err) {
-  ghee_batch batch = {0};
-  if (message->size_bytes == 0) {
-    train->ops->release(message);
-  } else {
-    producer *from = producer_of(train, message->peer);
-    hold *of = from ? ghee_alloc(sizeof *of) : NULL;
-    if (!of) {
-      train->ops->release(message);
-      return from ? ghee_error_no_memory(err, "taking a batch") : ghee_error_set(err, GHEE_CORRUPT, "a batch came before its schema");
-    }
-    *of = (hold){.ops = train->ops, .message = *message};
-    GHEE_TRY(ghee_frame_read(from->schema, message->data, message->size_bytes, true, release_hold, of, &batch, err));
-  }
-  return ghee_order_put(&train->order, message->head.epoch, message->head.chunk, message->head.seq, &batch, err);
-}
-
-/* Takes one message in. GHEE_AGAIN: none within timeout_ms. */
-static ghee_status receive(ghee_train *train, int timeout_ms, ghee_error *err) {
-  ghee_message message;
-  GHEE_TRY(train->ops->pop(train->receiver, timeout_ms, &message, err));
-  if (message.what == GHEE_MESSAGE_GONE) {
-    forget_producer(train, message.peer);
-    return GHEE_OK;
-  }
-  const ghee_stream_head head = message.head;
-  if (head.kind == GHEE_FRAME_BATCH) return take_batch(train, &message, err);
-  ghee_status status = GHEE_OK;
-  if (head.kind == GHEE_FRAME_SCHEMA) status = learn_schema(train, &message, err);
-  if (head.kind == GHEE_FRAME_END) {
-    status = ghee_order_end(&train->order, head.epoch, head.chunk, head.seq, err);
-    if (status == GHEE_OK) (void)train->ops->ack(train->receiver, message.peer, &head, NULL); /* a dead producer needs none */
-  }
-  train->ops->release(&message);
-  return status;
-}
-
-/* ---- rows in order ---- */
-
-static ghee_status add_pending(ghee_train *train, ghee_order_next *next, ghee_error *err) {
-  int64_t rows = next->batch.schema ? ghee_batch_rows(&next->batch) : 0;
-  int64_t skip = train->skip_rows < rows ? train->skip_rows : rows;
-  train->skip_rows = 0; /* it belongs to the batch that was first */
-  if (rows - skip == 0) {
-    ghee_batch_release(&next->batch);
-    return GHEE_OK;
-  }
-  if (!ghee_array_push(&train->pending, ((pending){.batch = next->batch, .place = next->place, .taken = skip}))) {
-    ghee_batch_release(&next->batch);
-    return ghee_error_no_memory(err, "taking a batch");
-  }
-  train->pending_rows += rows - skip;
-  train->worker->meter.rows_in += (uint64_t)(rows - skip);
-  if (!train->worker->meter.first_batch_ns) train->worker->meter.first_batch_ns = ghee_clock_ns();
-  return GHEE_OK;
-}
-
-/* Gathers rows for one step, or all that the epoch still has. `wait` false: only what is there; *enough says. */
-static ghee_status gather(ghee_train *train, bool wait, bool *enough, ghee_error *err) {
-  int64_t rows = train->worker->of->batch_rows;
-  ghee_status status;
-  do status = receive(train, 0, err);
-  while (status == GHEE_OK);
-  if (status != GHEE_AGAIN) return status;
-  bool wanted = false;
-  ghee_place asked = {0};                /* what was wanted: when it turns out not to exist, something else may be stuck */
-  while (train->pending_rows < rows && !train->epoch_over) {
-    if (ghee_worker_ending(train->worker)) return GHEE_CANCELED;
-    ghee_order_next next;
-    ghee_order_take(&train->order, &next);
-    if (next.what == GHEE_ORDER_EPOCH_END) {
-      train->epoch_over = true;
-    } else if (next.what == GHEE_ORDER_BATCH) {
-      GHEE_TRY(add_pending(train, &next, err));
-    } else if (!wait) {
-      *enough = false;
-      return GHEE_OK;
-    } else {
-      wanted = wanted && ghee_place_compare(&asked, &next.place) == 0;
-      bool stuck = train->order.held_bytes >= train->window_bytes / 2;
-      status = receive(train, wanted ? -1 : stuck ? 0 : PATIENCE_MS, err);
-      if (status == GHEE_AGAIN && !wanted) {
-        wanted = true;
-        asked = next.place;
-        status = train->ops->want(train->receiver, next.place.epoch, next.place.chunk, next.place.seq, err);
-      }
-      if (status != GHEE_OK && status != GHEE_AGAIN) return status;
-    }
-  }
-  *enough = true;
-  return GHEE_OK;
-}
-
-/* Place and row of the first row that was not handed out; between two epochs that is the beginning of the next. */
-static ghee_place first_left(const ghee_train *train, int64_t *row) {
-  *row = 0;
-  if (train->epoch_over && !train->epoch_open) return (ghee_place){.epoch = train->order.epoch + 1};
-  *row = train->pending.count ? train->pending.items[0].taken : train->skip_rows;
-  return train->pending.count ? train->pending.items[0].place : ghee_order_place(&train->order);
-}
-
-static void publish_place(ghee_train *train) {
-  int64_t row;
-  ghee_place place = first_left(train, &row);
+/* What METRICS and HELLO say of it. */
+static void publish_left(ghee_train *train, const ghee_position *left) {
+  train->left = *left;
   pthread_mutex_lock(&train->locked.mutex);
-  train->locked.place = place;
+  train->locked.place = left->place;
   pthread_mutex_unlock(&train->locked.mutex);
-}
-
-static void drop_pending(ghee_train *train, size_t n) {
-  for (size_t i = 0; i < n; i++) ghee_batch_release(&train->pending.items[i].batch);
-  train->pending.count -= n;
-  memmove(train->pending.items, train->pending.items + n, train->pending.count * sizeof *train->pending.items);
-}
-
-/* The next rows as one batch of its own memory. */
-static ghee_status cut(ghee_train *train, ghee_batch *out, ghee_error *err) {
-  int64_t want = train->worker->of->batch_rows, left = train->pending_rows < want ? train->pending_rows : want;
-  GHEE_ARRAY(ghee_batch) slices = {0};
-  size_t used_up = 0;
-  ghee_status status = GHEE_OK;
-  train->pending_rows -= left;
-  for (size_t i = 0; i < train->pending.count && left > 0 && status == GHEE_OK; i++) {
-    pending *of = &train->pending.items[i];
-    int64_t rows = ghee_batch_rows(&of->batch) - of->taken;
-    if (rows > left) rows = left;
-    ghee_batch slice = {0};
-    status = ghee_batch_slice(&of->batch, of->taken, rows, &slice, err);
-    if (status == GHEE_OK && !ghee_array_push(&slices, slice)) {
-      ghee_batch_release(&slice);
-      status = ghee_error_no_memory(err, "cutting a step");
-    }
-    of->taken += rows;
-    left -= rows;
-    if (of->taken == ghee_batch_rows(&of->batch)) used_up++;
-  }
-  if (status == GHEE_OK) status = ghee_batch_concat(slices.items, slices.count, out, err);
-  for (size_t i = 0; i < slices.count; i++) ghee_batch_release(&slices.items[i]);
-  ghee_array_fini(&slices);
-  drop_pending(train, used_up);
-  return status;
 }
 
 /* ---- steps together ---- */
@@ -243,11 +56,12 @@ static void say_step(ghee_train *train) {
   (void)ghee_link_say(train->worker->link, &message);
 }
 
-static void announce(ghee_train *train, bool have) {
-  if (train->announced == train->epoch_step + 1) return;
-  train->announced = train->epoch_step + 1;
+/* Thread: of the steps. The host's does not touch what is read here until it has taken the step. */
+static void announce(void *user, bool have) {
+  ghee_train *train = user;
+  if (train->world == 1) return;
   pthread_mutex_lock(&train->locked.mutex);
-  train->locked.asked = (ghee_say_step){.epoch = train->order.epoch, .step = train->epoch_step, .have = have};
+  train->locked.asked = (ghee_say_step){.epoch = train->epoch, .step = train->epoch_step, .have = have};
   train->locked.asking = true;
   say_step(train);
   pthread_mutex_unlock(&train->locked.mutex);
@@ -257,21 +71,13 @@ static void announce(ghee_train *train, bool have) {
 static ghee_status await_go(ghee_train *train, bool *any) {
   pthread_mutex_lock(&train->locked.mutex);
   while (!ghee_worker_ending(train->worker) &&
-         !(train->locked.go && train->locked.answer.epoch == train->order.epoch && train->locked.answer.step == train->epoch_step))
+         !(train->locked.go && train->locked.answer.epoch == train->epoch && train->locked.answer.step == train->epoch_step))
     pthread_cond_wait(&train->locked.changed, &train->locked.mutex);
   bool ended = ghee_worker_ending(train->worker);
   *any = train->locked.answer.have;
   train->locked.asking = false;
   pthread_mutex_unlock(&train->locked.mutex);
   return ended ? GHEE_CANCELED : GHEE_OK;
-}
-
-/* Collective end of a step's preparation: *any false ends the epoch on all ranks. */
-static ghee_status agree(ghee_train *train, bool have, bool *any) {
-  *any = have;
-  if (train->order.world == 1) return GHEE_OK;
-  announce(train, have);
-  return await_go(train, any);
 }
 
 /* ---- the public face ---- */
@@ -283,7 +89,8 @@ ghee_status ghee_train_begin(ghee_worker *worker, ghee_train_info *out, ghee_err
   ghee_say_welcome as = train->locked.as;
   pthread_mutex_unlock(&train->locked.mutex);
   if (ghee_worker_ending(worker)) return ghee_error_set(err, GHEE_CANCELED, "the job has ended");
-  train->order.world = as.world;
+  train->world = as.world;
+  ghee_steps_set_world(train->steps, as.world);
   train->rendezvous = ghee_asprintf("%s/train/rendezvous-%u", worker->folder, as.incarnation);
   if (train->locked.state_file) train->state_path = ghee_job_folder_file(worker->folder, train->locked.state_file);
   if (!train->rendezvous || (train->locked.state_file && !train->state_path)) return ghee_error_no_memory(err, "beginning to train");
@@ -291,42 +98,59 @@ ghee_status ghee_train_begin(ghee_worker *worker, ghee_train_info *out, ghee_err
     ghee_reader position = ghee_reader_of(train->locked.position.data, train->locked.position.size);
     ghee_place place = {.epoch = ghee_reader_u32(&position), .window = ghee_reader_u32(&position), .seq = ghee_reader_u32(&position),
                         .chunk = ghee_reader_u32(&position)};
-    train->skip_rows = (int64_t)ghee_reader_u64(&position);
+    train->left = (ghee_position){.place = place, .row = (int64_t)ghee_reader_u64(&position)};
     train->epoch_step = ghee_reader_u64(&position);
     if (!ghee_reader_done(&position)) return ghee_error_set(err, GHEE_CORRUPT, "the position of the stored state cannot be read");
-    ghee_order_seek(&train->order, &place);
+    ghee_steps_seek(train->steps, &train->left);
+    train->epoch = place.epoch;
   }
   train->state_step = as.step;
   train->begun = true;
-  publish_place(train);
-  *out = (ghee_train_info){.rank = worker->index, .world = as.world, .epoch = train->order.epoch, .epochs = worker->spec->epochs,
+  publish_left(train, &train->left);
+  *out = (ghee_train_info){.rank = worker->index, .world = as.world, .epoch = train->epoch, .epochs = worker->spec->epochs,
                            .step = as.step, .state_path = train->state_path, .rendezvous = train->rendezvous};
   train->asked_ns = ghee_clock_ns();
   return GHEE_OK;
 }
 
+/* Zeros in place of rows that this rank has not. */
+static ghee_status pad(ghee_train *train, ghee_batch *out, ghee_error *err) {
+  ghee_schema *schema = ghee_steps_schema(train->steps);
+  if (!schema) schema = ghee_worker_fixed(train->worker, train->worker->stage - 1);
+  if (!schema) return ghee_error_set(err, GHEE_INTERNAL, "rows to pad a step with are asked for before any schema is known");
+  ghee_status status = ghee_batch_zeros(schema, train->worker->of->batch_rows, out, err);
+  ghee_schema_unref(schema);
+  return status;
+}
+
+/* The user has come to the end of the epoch: what is left is the next. */
+static void end_epoch(ghee_train *train) {
+  train->epoch_open = false;
+  train->epoch_over = true;
+  train->left = (ghee_position){.place = {.epoch = train->epoch + 1}};
+}
+
 /* A whole step, or the end of the epoch as GHEE_CLOSED. */
 static ghee_status next_step(ghee_train *train, ghee_batch *out, bool *padding, ghee_error *err) {
-  bool enough, any;
-  GHEE_TRY(gather(train, true, &enough, err));
-  bool have = train->pending_rows > 0;
-  GHEE_TRY(agree(train, have, &any));
-  if (!any) return GHEE_CLOSED;
-  *padding = !have;
-  if (have) {
-    GHEE_TRY(cut(train, out, err));
-  } else {
-    if (!train->schema) train->schema = ghee_worker_fixed(train->worker, train->worker->stage - 1);
-    if (!train->schema) return ghee_error_set(err, GHEE_INTERNAL, "rows to pad a step with are asked for before any schema is known");
-    GHEE_TRY(ghee_batch_zeros(train->schema, train->worker->of->batch_rows, out, err));
+  ghee_step step;
+  GHEE_TRY(ghee_steps_take(train->steps, &step, err));
+  bool any = step.have;
+  ghee_status status = train->world > 1 ? await_go(train, &any) : GHEE_OK;
+  if (status == GHEE_OK && !any) {
+    end_epoch(train);
+    status = GHEE_CLOSED;
   }
+  if (status == GHEE_OK && !step.have) status = pad(train, &step.batch, err);
+  if (status != GHEE_OK) {
+    ghee_batch_release(&step.batch);
+    return status;
+  }
+  *padding = !step.have;
+  *out = step.batch;
   train->epoch_step++;
   train->state_step++;
-  publish_place(train);
-  if (train->order.world > 1) {
-    GHEE_TRY(gather(train, false, &enough, err));
-    if (enough) announce(train, train->pending_rows > 0);
-  }
+  publish_left(train, &step.left);
+  ghee_steps_prepare(train->steps);
   return GHEE_OK;
 }
 
@@ -340,7 +164,6 @@ ghee_status ghee_train_next(ghee_worker *worker, struct ArrowSchema *out_schema,
   ghee_status status = next_step(train, &batch, padding, err);
   train->asked_ns = ghee_clock_ns();
   if (flows && status == GHEE_OK) worker->meter.starved_ns += train->asked_ns - start;
-  if (status == GHEE_CLOSED) train->epoch_open = false;
   if (status != GHEE_OK) return status;
   if (!*padding) worker->meter.rows_out += (uint64_t)ghee_batch_rows(&batch);
   worker->meter.batches++;
@@ -361,18 +184,19 @@ ghee_status ghee_train_epoch(ghee_worker *worker, uint32_t *epoch, ghee_error *e
     bool padding;
     ghee_status status = next_step(train, &batch, &padding, err);
     ghee_batch_release(&batch);
-    if (status == GHEE_CLOSED) train->epoch_open = false;
-    else GHEE_TRY(status);
+    if (status != GHEE_CLOSED) GHEE_TRY(status);
   }
   if (train->epoch_over) {
-    ghee_order_next_epoch(&train->order);
+    ghee_steps_next_epoch(train->steps);
+    train->epoch++;
     train->epoch_over = false;
-    train->epoch_step = train->announced = 0;
-    publish_place(train);
+    train->epoch_step = 0;
+    publish_left(train, &train->left);
   }
-  if (train->order.epoch >= worker->spec->epochs) return GHEE_CLOSED;
+  if (train->epoch >= worker->spec->epochs) return GHEE_CLOSED;
   train->epoch_open = true;
-  *epoch = train->order.epoch;
+  ghee_steps_prepare(train->steps);
+  *epoch = train->epoch;
   return GHEE_OK;
 }
 
@@ -404,8 +228,7 @@ ghee_status ghee_train_checkpoint_commit(ghee_worker *worker, ghee_error *err) {
   ghee_status status = ghee_file_sync(path, err);
   ghee_free(path);
   GHEE_TRY(status);
-  int64_t row;
-  ghee_place place = first_left(train, &row);
+  ghee_place place = train->left.place;
   pthread_mutex_lock(&train->locked.mutex);
   ghee_free(train->locked.checkpoint.file);
   train->locked.checkpoint.file = ghee_strdup(train->checkpoint_path);
@@ -415,8 +238,8 @@ ghee_status ghee_train_checkpoint_commit(ghee_worker *worker, ghee_error *err) {
   ghee_buffer_put_u32(position, place.window);
   ghee_buffer_put_u32(position, place.seq);
   ghee_buffer_put_u32(position, place.chunk);
-  ghee_buffer_put_u64(position, (uint64_t)row);
-  ghee_buffer_put_u64(position, place.epoch == train->order.epoch ? train->epoch_step : 0);
+  ghee_buffer_put_u64(position, (uint64_t)train->left.row);
+  ghee_buffer_put_u64(position, place.epoch == train->epoch ? train->epoch_step : 0);
   status = train->locked.checkpoint.file ? ghee_buffer_check(position, "storing a checkpoint", err) : ghee_error_no_memory(err, "storing a checkpoint");
   if (status == GHEE_OK) {
     train->locked.checkpoint.what = (ghee_say_checkpoint){.step = train->state_step, .place = place};
@@ -502,23 +325,19 @@ void ghee_train_wake(ghee_train *train) {
   pthread_mutex_lock(&train->locked.mutex);
   pthread_cond_broadcast(&train->locked.changed);
   pthread_mutex_unlock(&train->locked.mutex);
-  train->ops->receiver_wake(train->receiver);
+  ghee_steps_wake(train->steps);
 }
 
 ghee_status ghee_train_open(ghee_worker *worker, ghee_train **out, const char **address, ghee_error *err) {
   ghee_train *train = ghee_alloc_zero(1, sizeof *train);
   if (!train) return ghee_error_no_memory(err, "opening the training");
   train->worker = worker;
-  train->ops = worker->transport;
+  train->world = worker->of->workers;
   pthread_mutex_init(&train->locked.mutex, NULL);
   pthread_cond_init(&train->locked.changed, NULL);
-  const ghee_plan_totals *totals = ghee_plan_totals_of(worker->plan);
-  ghee_order_init(&train->order, worker->index, worker->of->workers, totals->interleave, (uint32_t)totals->chunks);
-  train->window_bytes = worker->of->buffer_bytes / worker->spec->stages[worker->stage - 1].workers + 1;
-  ghee_stream_options options = {.key = worker->key, .folder = worker->folder, .host = "127.0.0.1", .window_bytes = train->window_bytes};
-  ghee_status status = train->ops->receiver_open(&options, &train->receiver, address, err);
+  ghee_status status = ghee_steps_open(worker, announce, train, &train->steps, address, err);
   if (status != GHEE_OK) {
-    ghee_free(train);
+    ghee_train_close(train);
     return status;
   }
   *out = train;
@@ -527,13 +346,7 @@ ghee_status ghee_train_open(ghee_worker *worker, ghee_train **out, const char **
 
 void ghee_train_close(ghee_train *train) {
   if (!train) return;
-  drop_pending(train, train->pending.count);
-  ghee_order_fini(&train->order);
-  train->ops->receiver_close(train->receiver);
-  for (size_t i = 0; i < train->producers.count; i++) ghee_schema_unref(train->producers.items[i].schema);
-  ghee_array_fini(&train->producers);
-  ghee_array_fini(&train->pending);
-  ghee_schema_unref(train->schema);
+  ghee_steps_close(train->steps);
   ghee_free(train->state_path);
   ghee_free(train->rendezvous);
   ghee_free(train->value_file);
