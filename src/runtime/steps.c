@@ -173,6 +173,7 @@ static ghee_status gather(ghee_steps *steps, ghee_error *err) {
 }
 
 static void drop_pending(ghee_steps *steps, size_t n) {
+  if (n == 0) return;
   for (size_t i = 0; i < n; i++) ghee_batch_release(&steps->pending.items[i].batch);
   steps->pending.count -= n;
   memmove(steps->pending.items, steps->pending.items + n, steps->pending.count * sizeof *steps->pending.items);

@@ -4,8 +4,8 @@
  * Design notes
  * - Threads: the host's thread runs the function and all that is in order around it (worker.c, inlet.c, outlet.c, train.c); the link
  *   thread talks to the coordinator and watches the client, time limits and memory (link.c); in the first stage a reading
- *   thread decodes ahead (source.c); in the last stage of a job with output a writing thread encodes (sink.c). The
- *   transport's sender has a thread of its own, which only reports events.
+ *   thread decodes ahead (source.c); in the last stage of a job with output a writing thread encodes (output.c); in train a thread
+ *   makes the next step ready (steps.c). The transport's sender has a thread of its own, which only reports events.
  * - Each part has its own lock. They are taken alone, never inside each other, but for `attempts`, which is a leaf and may be asked
  *   under any of them.
  * - Whether an attempt is alive is asked wherever one is met (ghee_attempts_alive); what is dead is dropped there. */
