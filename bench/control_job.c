@@ -139,7 +139,7 @@ static void *drive(void *user) {
   bench *of = user;
   ghee_job_hooks hooks = {.interrupted = interrupted, .line = print_line, .user = of};
   ghee_job_progress last;
-  of->outcome = ghee_client_drive(of->folder, ghee_clock_ns(), &hooks, &last, &of->outcome_error);
+  of->outcome = ghee_client_drive(of->folder, false, ghee_clock_ns(), &hooks, &last, &of->outcome_error);
   if (!of->stop) fail("the coordinator", &of->outcome_error); /* the workers would wait for ever */
   return NULL;
 }
