@@ -45,8 +45,12 @@ static ghee_status make_below(const char *path, const char *name, ghee_error *er
   return status;
 }
 
+/* One that leads out of the jobs' folder, or that nobody would see there. */
+static bool is_name(const char *name) { return *name && *name != '.' && !strchr(name, '/'); }
+
 ghee_status ghee_job_folder_open(const char *name, bool create, ghee_job_folder *out, ghee_error *err) {
   char *root, *path;
+  if (create && !is_name(name)) return ghee_error_set(err, GHEE_INVALID, "'%s' is no name for a job: it must not be empty, begin with '.' or hold '/'", name);
   GHEE_TRY(ghee_jobs_root(&root, err));
   path = ghee_path_join(root, name);
   ghee_free(root);
@@ -57,7 +61,7 @@ ghee_status ghee_job_folder_open(const char *name, bool create, ghee_job_folder 
     status = ghee_dir_make_all(path, 0700, err);
     static const char *const below[] = {"code", "state", "train", "logs"};
     for (size_t i = 0; i < 4 && status == GHEE_OK; i++) status = make_below(path, below[i], err);
-  } else if (strchr(name, '/') || *name == '.' || stat(path, &st) != 0) {
+  } else if (!is_name(name) || stat(path, &st) != 0) {
     status = ghee_error_set(err, GHEE_NOT_FOUND, "there is no job %s; `ghee status` lists those that there are", name);
   }
   if (status != GHEE_OK) {

@@ -26,7 +26,7 @@ typedef struct ghee_job_folder {
 
 /** $XDG_STATE_HOME/ghee/jobs. New string. */
 ghee_status ghee_jobs_root(char **out, ghee_error *err);
-/** Opens (makes with 0700 if `create`) the folder of a job. GHEE_NOT_FOUND. */
+/** Opens (makes with 0700 if `create`) the folder of a job. GHEE_NOT_FOUND; to be made, GHEE_INVALID: no name. */
 ghee_status ghee_job_folder_open(const char *name, bool create, ghee_job_folder *out, ghee_error *err);
 void ghee_job_folder_fini(ghee_job_folder *folder);
 /** Takes a lock file (flock, exclusive) waiting at most wait_ms. GHEE_BUSY says who has it. The fd is CLOEXEC. */
