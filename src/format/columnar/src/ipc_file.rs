@@ -12,7 +12,7 @@ use arrow_schema::SchemaRef;
 use crate::fail::{fail, Fail, Outcome, CORRUPT, INVALID, UNSUPPORTED};
 use crate::file::{Batches, File, Part, ReadOptions};
 use crate::ipc_stream;
-use crate::source::Source;
+use crate::source::{check_room, Source};
 use crate::types;
 
 /// One read gets the footer of most files.
@@ -63,6 +63,7 @@ fn read_block(source: &Source, block: &Block) -> Outcome<Buffer> {
     // Aligned, so that the arrays can point into it.
     let mut buffer = MutableBuffer::new(0);
     let bytes = source.read(at, len)?;
+    check_room(len as u64)?;
     buffer.extend_from_slice(&bytes);
     Ok(buffer.into())
 }
@@ -86,22 +87,24 @@ pub fn message_of(block: &[u8]) -> Outcome<Message<'_>> {
 }
 
 /// A compressed buffer begins with the length that it claims to have unpacked, and the crate reserves that much without
-/// asking: what no codec could reach, or memory cannot hold, is refused here.
+/// asking: what no codec could reach, and what memory cannot hold, is refused here.
 fn check_claims(data: &[u8], body_at: usize, batch: &arrow_ipc::RecordBatch) -> Outcome<()> {
     if batch.compression().is_none() {
         return Ok(());
     }
+    let mut all = 0u64;
     for buffer in batch.buffers().iter().flatten() {
         let (Ok(at), Ok(len)) = (usize::try_from(buffer.offset()), usize::try_from(buffer.length())) else { continue };
         let packed = data.get(at.saturating_add(body_at)..).and_then(|body| body.get(..len));
         let Some(claim) = packed.and_then(|packed| packed.first_chunk::<8>()) else { continue };
         let claim = i64::from_le_bytes(*claim);
         let most = i64::try_from(len.saturating_mul(MOST_RATIO)).unwrap_or(i64::MAX);
-        if claim > most || claim > 0 && Vec::<u8>::new().try_reserve_exact(claim as usize).is_err() {
+        if claim > most {
             return fail(CORRUPT, format!("a compressed buffer claims to hold {claim} bytes"));
         }
+        all = all.saturating_add(claim.max(0) as u64);
     }
-    Ok(())
+    check_room(all)
 }
 
 fn checked<'a>(buffer: &'a Buffer, block: &Block) -> Outcome<&'a Buffer> {

@@ -13,7 +13,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetStatisticsPolicy, RowG
 use crate::fail::{fail, Fail, Outcome, CORRUPT, INVALID, UNSUPPORTED};
 use crate::file::{Batches, File, Part, ReadOptions};
 use crate::footer;
-use crate::source::{Pieces, Source};
+use crate::source::{check_room, Pieces, Source};
 use crate::types;
 
 /// One read gets the footer of most files.
@@ -171,6 +171,7 @@ impl File for ParquetFile {
         let group = self.meta.metadata().row_group(index);
         let ranges = self.chunks(group).map(|c| range_of(c, index, source.size())).collect::<Outcome<_>>()?;
         let row_bytes = (known.memory_bytes / known.rows.max(1) as u64).max(1);
+        let batch_rows = self.batch_rows.min((BATCH_BYTES / row_bytes).max(1) as usize);
         let pieces = Pieces::fetch(source.clone(), ranges)?;
         // The crate skips without end in a damaged page of a repeated column: rows of those are decoded and dropped.
         let repeated = self.chunks(group).any(|c| c.column_descr().max_rep_level() > 0);
@@ -178,11 +179,13 @@ impl File for ParquetFile {
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(pieces, self.meta.clone())
             .with_row_groups(vec![index])
             .with_projection(self.mask.clone())
-            .with_batch_size(self.batch_rows.min((BATCH_BYTES / row_bytes).max(1) as usize))
+            .with_batch_size(batch_rows)
             .with_offset(offset)
             .build()
             .map_err(|e| Fail::from(e).before(&format!("row group {index}")))?;
-        Ok(Box::new(Rows { reader, source, index, skip, order: self.order.clone(), schema: self.schema.clone() }))
+        // Text is gathered in buffers that double.
+        let batch_bytes = row_bytes.saturating_mul(batch_rows.min(known.rows as usize) as u64).saturating_mul(2);
+        Ok(Box::new(Rows { reader, source, index, skip, batch_bytes, order: self.order.clone(), schema: self.schema.clone() }))
     }
 }
 
@@ -192,6 +195,8 @@ struct Rows {
     index: usize,
     /// Rows that are still to be dropped.
     skip: usize,
+    /// What decoding one batch may take.
+    batch_bytes: u64,
     order: Vec<usize>,
     schema: SchemaRef,
 }
@@ -199,6 +204,7 @@ struct Rows {
 impl Batches for Rows {
     fn next(&mut self) -> Outcome<Option<RecordBatch>> {
         loop {
+            check_room(self.batch_bytes).map_err(|e| e.before(&format!("row group {}", self.index)))?;
             let batch = match self.reader.next() {
                 None => return Ok(None),
                 Some(Ok(batch)) => batch.project(&self.order)?,

@@ -2,6 +2,7 @@
 //! The caller's read function as a source, and what the Parquet reader reads from: a cached tail for the footer, whole column
 //! chunks for a row group.
 use std::ffi::{c_int, c_void};
+use std::hint::black_box;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::Arc;
 
@@ -27,6 +28,22 @@ pub struct SourceCalls {
     size_bytes: u64,
     read: extern "C" fn(ctx: *mut c_void, offset: u64, size_bytes: usize, into: *mut u8) -> c_int,
     read_many: extern "C" fn(ctx: *mut c_void, ranges: *const RangeCall, n: usize) -> c_int,
+}
+
+/// Below it malloc takes from what it has.
+const LARGE: u64 = 1 << 20;
+
+/// A crate that is refused memory ends the process. So what it is about to take by the MiB is asked for here, where the lack of it is a
+/// failure like any other.
+pub fn check_room(bytes: u64) -> Outcome<()> {
+    let mut room = Vec::<u8>::new();
+    let len = usize::try_from(bytes).unwrap_or(usize::MAX);
+    // Unless its memory is seen from outside, the compiler drops the allocation and takes it for granted.
+    if bytes >= LARGE && black_box(&mut room).try_reserve_exact(len).is_err() {
+        return fail(NO_MEMORY, format!("out of memory for {bytes} bytes of it"));
+    }
+    black_box(&room);
+    Ok(())
 }
 
 /// Remembers the status of a failed callback, as the crates' errors keep only words.
