@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Kafka broker for tests: `with Broker() as broker`, topics, records in and out."""
+import json
 import os
+import pathlib
 import shutil
 import subprocess
 import tempfile
@@ -9,6 +11,7 @@ import uuid
 from storages import SERVICES, CannotInstall
 
 UP = SERVICES / "kafka"
+ROWS_OF_RECORD = 500  # of Arrow
 
 
 class Broker:
@@ -85,13 +88,15 @@ class Broker:
         consumer.close()
         return sum(max(p.offset, 0) for p in found)
 
-    def write(self, topic, values, partitions=None, key=None, headers=None, timestamp=None):
-        """Values (bytes) in order, to partitions by turns where their number is said."""
+    def write(self, topic, values, partitions=None, partition=None, key=None, headers=None, timestamp=None):
+        """Values (bytes) in order, to partitions by turns where their number is said, or to one."""
         from confluent_kafka import Producer
 
         producer = Producer({"bootstrap.servers": self.address, "enable.idempotence": True, "linger.ms": 5, "queue.buffering.max.messages": 2_000_000})
         for i, value in enumerate(values):
             more = {} if partitions is None else {"partition": i % partitions}
+            if partition is not None:
+                more["partition"] = partition
             if timestamp is not None:
                 more["timestamp"] = timestamp(i)
             producer.produce(topic, value, key=key and key(i), headers=headers and headers(i), **more)
@@ -129,24 +134,37 @@ class Broker:
 
 
 class Topics(Broker):
-    """As one of `storages`: a folder of Parquet becomes a topic, its rows JSON values, and back."""
+    """As one of `storages`: each file of a folder of Parquet becomes a partition, its rows values of JSON, or batches of Arrow; and back."""
 
     env = {}
+
+    def __init__(self, format="json"):
+        super().__init__()
+        self.format = format
 
     def __enter__(self):
         self.topics = {}
         return super().__enter__()
 
     def put(self, folder, name):
-        import json
-        import pathlib
-
         import pyarrow.parquet as pq
 
         files = sorted(pathlib.Path(folder).glob("*.parquet"))
         self.topics[name] = self.topic(len(files))
-        rows = [pq.read_table(f).to_pylist() for f in files]
-        self.write(self.topics[name], (json.dumps(row).encode() for some in zip(*rows) for row in some), partitions=len(files))
+        for partition, file in enumerate(files):
+            self.write(self.topics[name], self.encode(pq.read_table(file)), partition=partition)
+
+    def encode(self, table):
+        import pyarrow as pa
+
+        if self.format == "json":
+            yield from (json.dumps(row).encode() for row in table.to_pylist())
+            return
+        for batch in table.to_batches(ROWS_OF_RECORD):
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, batch.schema) as writer:
+                writer.write_batch(batch)
+            yield sink.getvalue().to_pybytes()
 
     def uri(self, name):
         if name not in self.topics:
@@ -154,14 +172,21 @@ class Topics(Broker):
         return super().uri(self.topics[name])
 
     def get(self, name, folder):
-        import json
-        import pathlib
-
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        rows = [json.loads(value) for _, _, value in self.read(self.topics[name])]
-        pq.write_table(pa.Table.from_pylist(rows), pathlib.Path(folder) / "part-0.parquet")
+        values = [value for _, _, value in self.read(self.topics[name])]
+        if self.format == "json":
+            table = pa.Table.from_pylist([json.loads(value) for value in values])
+        else:
+            table = pa.concat_tables([pa.ipc.open_stream(value).read_all() for value in values])
+        pq.write_table(table, pathlib.Path(folder) / "part-0.parquet")
+
+    def names(self, name):
+        return []
 
     def left(self, name):
         return []  # what is not committed is undone by the broker
+
+
+TOPICS = {"kafka": Topics, "kafka-ipc": lambda: Topics("ipc")}

@@ -3,6 +3,7 @@
 that are not ghee's own.
 
   at.env               what the environment of a job needs
+  at.format            of inputs and outputs, where their names do not say it
   at.uri(name)         the URI of a place
   at.put(folder, name) copies a local folder there         at.get(name, folder)   and back
   at.names(name)       everything below, hidden names too  at.left(name)          what is beside: staging folders, claims, unfinished uploads"""
@@ -24,7 +25,7 @@ class CannotInstall(Exception):
 
 
 class File:
-    env = {}
+    env, format = {}, None
 
     def __enter__(self):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="ghee-files-"))
@@ -53,6 +54,8 @@ class File:
 
 class S3:
     """A server of its own, with an empty bucket. `env` is that of its clients."""
+
+    format = None
 
     def __init__(self, parallel=False, cert=None, on=None):
         """parallel: many requests at a time, for what has no commits. cert: (certificate, key), for https. on: the folder that its data lies in."""
@@ -129,7 +132,7 @@ class S3:
 class Hdfs:
     """A cluster of its own, with two DataNodes."""
 
-    env = {}
+    env, format = {}, None
 
     def __init__(self, folder=None, on=None):
         """folder: of a cluster that is running already; it stays. on: the folder that its data lies in."""

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch")
 
 
-@pytest.mark.parametrize("backend", ["s3"])
+@pytest.mark.parametrize("backend", ["s3", "hdfs", "kafka", "kafka-ipc"])
 def test_both_jobs(backend):
     command = [sys.executable, str(pathlib.Path(__file__).with_name("storage")), "--backend", backend, "--rows", "50000"]
     done = subprocess.run(command, capture_output=True, text=True)
