@@ -34,7 +34,21 @@ ghee_status ghee_kafka_status(rd_kafka_resp_err_t code) {
   }
 }
 
-static const char *advice_on(ghee_status status) {
+/* Older ones send a nonce that Kafka 4 takes for wrong credentials. */
+enum { SCRAM_WORKS_FROM = 0x020601ff };
+
+static bool scram_is_broken(const ghee_kafka *log) {
+  bool scram = false;
+  for (size_t i = 0; i < log->settings.count; i++)
+    if (strcmp(log->settings.items[i].key, "sasl.mechanism") == 0 || strcmp(log->settings.items[i].key, "sasl.mechanisms") == 0)
+      scram = strncmp(log->settings.items[i].value, "SCRAM-", 6) == 0;
+  return scram && rd_kafka_version() < SCRAM_WORKS_FROM;
+}
+
+static const char *advice_on(const ghee_kafka *log, ghee_status status) {
+  if (status == GHEE_DENIED && scram_is_broken(log))
+    return "; check security.protocol, sasl.* and ssl.* in its options; SCRAM with brokers of Kafka 4 needs librdkafka 2.6.1, and the one in use is older: take PLAIN over TLS, "
+           "or a newer librdkafka";
   switch (status) {
     case GHEE_BUSY: return "; another writer has taken over its transactional id: two jobs of one name must not run at once";
     case GHEE_DENIED: return "; check security.protocol, sasl.* and ssl.* in its options";
@@ -53,7 +67,7 @@ ghee_status ghee_kafka_fail(const ghee_kafka *log, const ghee_kafka_client *clie
   ghee_status status = ghee_kafka_status(code);
   const char *more = client && client->reason[0] ? client->reason : "";
   if (status == GHEE_IO && client && client->said && ghee_kafka_status(client->said) != GHEE_IO) status = ghee_kafka_status(client->said);
-  return ghee_error_set(err, status, "cannot %s %s: %s%s%s%s%s", doing, log->uri, rd_kafka_err2str(code), *more ? " (" : "", more, *more ? ")" : "", advice_on(status));
+  return ghee_error_set(err, status, "cannot %s %s: %s%s%s%s%s", doing, log->uri, rd_kafka_err2str(code), *more ? " (" : "", more, *more ? ")" : "", advice_on(log, status));
 }
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque) {

@@ -60,6 +60,7 @@ static ghee_status on_event(kafka_reader *of, const rd_kafka_message_t *message,
     case GHEE_IO: return GHEE_AGAIN;
     case GHEE_CHANGED: return gone(of, err);
     case GHEE_CORRUPT:
+      if (message->offset >= of->range.end) return GHEE_CLOSED; /* behind what is read, but came with it */
       return ghee_error_set(err, GHEE_CORRUPT, "the records at offset %lld of partition %u of %s are damaged: %s", (long long)message->offset, of->range.partition, of->log->uri,
                             rd_kafka_message_errstr(message));
     default: return ghee_kafka_fail(of->log, of->client, message->err, err, "read partition %u of", of->range.partition);
