@@ -28,7 +28,8 @@ class Broker:
         assert done.returncode == 0, done.stderr
         self.address = done.stdout.strip()
         host, port = self.address.split(":")
-        self.sasl_address = f"{host}:{int(port) + 1}"
+        self.sasl_address, self.tls_address = f"{host}:{int(port) + 1}", f"{host}:{int(port) + 3}"
+        self.ca = os.path.join(self.run, "ca.pem")
 
     def kill(self):
         """At once, as a power cut; `up` brings it back with its data, on the same port."""
