@@ -29,9 +29,10 @@ struct ghee_plan_order {
 
 enum { WINDOW_BYTES = 1 << 20 };
 
-static void look_away(const ghee_plan *plan, const void *from, const void *to) {
-  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)from / page * page, end = (uintptr_t)to / page * page;
-  if (plan && plan->mapped && end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED);
+/* From the beginning on: a fault brings pages before it as well. */
+static void look_away(const ghee_plan *plan, const void *end) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), size = plan ? (uintptr_t)end - (uintptr_t)plan->data : 0;
+  if (plan && plan->mapped) (void)madvise((void *)plan->data, size / page * page, MADV_DONTNEED);
 }
 
 static uint64_t hash_of(const uint8_t *block, uint64_t size_bytes, const ghee_plan *plan) {
@@ -39,7 +40,7 @@ static uint64_t hash_of(const uint8_t *block, uint64_t size_bytes, const ghee_pl
   for (uint64_t at = offsetof(ghee_plan_header, version), n; at < size_bytes; at += n) {
     n = size_bytes - at < WINDOW_BYTES ? size_bytes - at : WINDOW_BYTES;
     hash = ghee_hash(block + at, n, hash);
-    look_away(plan, block + at, block + at + n);
+    look_away(plan, block + at + n);
   }
   return hash;
 }
@@ -65,7 +66,7 @@ static bool parts_fit(const ghee_plan *plan) {
   for (uint64_t i = 0; i < totals->parts; i++) {
     const ghee_plan_record *part = &plan->parts[i];
     if (part->file >= totals->files || part->rows < -1 || (part->rows > 0 && __builtin_add_overflow(rows, part->rows, &rows))) return false;
-    if (i % WINDOW == WINDOW - 1) look_away(plan, part - (WINDOW - 1), part);
+    if (i % WINDOW == WINDOW - 1) look_away(plan, part);
   }
   return true;
 }
@@ -74,7 +75,7 @@ static bool starts_fit(const ghee_plan *plan) {
   const ghee_plan_totals *totals = &plan->header->totals;
   for (uint64_t i = 0; i < totals->chunks; i++)
     if (plan->starts[i] > plan->starts[i + 1] || plan->starts[i + 1] > totals->parts) return false;
-  look_away(plan, plan->starts, plan->starts + totals->chunks);
+  look_away(plan, plan->starts + totals->chunks);
   return true;
 }
 

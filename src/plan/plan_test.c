@@ -2,6 +2,12 @@
  * Stored plans: what they answer, and damaged ones, which are refused. */
 #include "plan/sample.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
 static ghee_status open_block(const ghee_buffer *block, ghee_plan **out, ghee_error *err) {
   uint8_t *copy = ghee_alloc_aligned(block->size);
   if (!copy) return ghee_error_no_memory(err, "copying");
@@ -106,6 +112,60 @@ static void test_any_byte_counts(void **state) {
   ghee_buffer_fini(&block);
 }
 
+static long resident_file_bytes(void) {
+  char line[256];
+  long found = -1;
+  FILE *file = fopen("/proc/self/status", "re");
+  while (file && found < 0 && fgets(line, sizeof line, file))
+    if (strncmp(line, "RssFile:", 8) == 0) found = atol(line + 8) << 10;
+  fclose(file);
+  return found;
+}
+
+/* Parts of a plan of 256 thousand chunks, and what is behind them. */
+static ghee_status save_large(const char *path, ghee_error *err) {
+  static const uint8_t zeros[8];
+  ghee_buffer small = {0}, block = {0};
+  sample_plan(0, &small);
+  ghee_plan_header header = *(const ghee_plan_header *)(const void *)small.data;
+  uint32_t n = 1 << 18;
+  uint64_t behind = header.parts_at + n * sizeof(ghee_plan_record), moved = behind + (n + 2) * sizeof(uint32_t) - header.schema_at;
+  ghee_buffer_put(&block, small.data, header.parts_at);
+  for (uint32_t i = 0; i < n; i++) ghee_buffer_put(&block, &(ghee_plan_record){.rows = 5, .first_row = i, .file = i & 1, .index = i}, sizeof(ghee_plan_record));
+  for (uint32_t i = 0; i <= n; i++) ghee_buffer_put_u32(&block, i);
+  ghee_buffer_put(&block, zeros, 4);
+  ghee_buffer_put(&block, small.data + header.schema_at, header.schema_bytes);
+  header.starts_at = behind;
+  header.schema_at += moved;
+  header.format_at = header.files_at; /* any text */
+  header.totals.parts = header.totals.chunks = n;
+  memcpy(block.data, &header, sizeof header);
+  ghee_plan_file *files = (ghee_plan_file *)(void *)(block.data + header.files_at);
+  for (int i = 0; i < 2; i++) files[i] = (ghee_plan_file){.uri_at = header.schema_at, .version_at = header.schema_at};
+  ghee_plan_seal(block.data, block.size);
+  ghee_status status = ghee_file_write_atomic(path, block.data, block.size, err);
+  ghee_buffer_fini(&small);
+  ghee_buffer_fini(&block);
+  return status;
+}
+
+static void test_a_large_plan_does_not_stay_in_memory(void **state) {
+  (void)state;
+  char path[] = "/tmp/ghee-plan-XXXXXX";
+  ghee_plan *plan;
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  close(fd);
+  SAMPLE_OK(save_large(path, err));
+  long before = resident_file_bytes();
+  SAMPLE_OK(ghee_plan_load(path, &plan, err));
+  assert_in_range(resident_file_bytes() - before, 0, 4 << 20); /* of 15 MB */
+  assert_int_equal(ghee_plan_chunk_part(plan, 0, (1 << 18) - 1, 0).first_row, (1 << 18) - 1);
+  assert_int_equal(ghee_plan_chunk_rows(plan, 0, 77), 5);
+  ghee_plan_free(plan);
+  unlink(path);
+}
+
 static ghee_status open_shuffled(void *user, ghee_error *err) {
   ghee_plan *plan;
   GHEE_TRY(open_block(user, &plan, err));
@@ -124,7 +184,8 @@ static void test_memory_runs_out(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_answers), cmocka_unit_test(test_a_shuffle_has_every_part_once), cmocka_unit_test(test_damaged_plans_are_refused),
-      cmocka_unit_test(test_any_byte_counts), cmocka_unit_test(test_memory_runs_out),
+      cmocka_unit_test(test_any_byte_counts), cmocka_unit_test(test_a_large_plan_does_not_stay_in_memory),
+      cmocka_unit_test(test_memory_runs_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
