@@ -17,7 +17,7 @@
 #include "format/format.h"
 #include "storage/object_store.h"
 
-enum { BATCH_ROWS = 8192 };
+enum { BATCH_ROWS = 8192, BUFFER = 64 << 20 }; /* a worker's by default */
 
 typedef struct tally { uint64_t rows, batches; } tally;
 
@@ -130,6 +130,7 @@ int main(int argc, char **argv) {
   }
   tally total = {0};
   char path[4096];
+  if (whole) ghee_format_keep(BUFFER);
   uint64_t start = ghee_clock_ns();
   for (struct dirent *entry; (entry = readdir(folder));) {
     size_t length = strlen(entry->d_name);
