@@ -359,7 +359,8 @@ ghee_status ghee_outlet_open(ghee_worker *worker, ghee_outlet **out, ghee_error 
     outlet->locked.targets = targets;
     pthread_mutex_init(&outlet->locked.mutex, NULL);
     pthread_cond_init(&outlet->locked.changed, NULL);
-    ghee_stream_options options = {.key = worker->key, .folder = worker->folder, .host = "127.0.0.1", .arena_bytes = worker->of->buffer_bytes / 2};
+    ghee_stream_options options = {.key = worker->key, .folder = worker->folder, .host = "127.0.0.1", .arena_bytes = worker->of->buffer_bytes / 2,
+                                   .seat = worker->index};
     status = outlet->ops->sender_open(&options, on_event, outlet, &outlet->sender, err);
   }
   if (status != GHEE_OK) {

@@ -374,6 +374,44 @@ static void test_pick(void **state) {
   world_close(&w);
 }
 
+/* Whom a sender of this seat picks while both receivers hold as much of it. */
+static uint64_t picked_from(world *w, world *other, uint32_t seat) {
+  enum { OTHER = 8 };
+  ghee_stream_options options = w->options;
+  ghee_sender *sender;
+  ghee_message held[2];
+  uint64_t peer = 0;
+  options.seat = seat;
+  assert_int_equal(w->ops->sender_open(&options, hear, &w->ear, &sender, NULL), GHEE_OK);
+  assert_int_equal(w->ops->connect(sender, w->address, 100 + seat, PEER, NULL), GHEE_OK);
+  assert_int_equal(w->ops->connect(sender, other->address, 100 + seat, OTHER, NULL), GHEE_OK);
+  assert_int_equal(send_to(w->ops, sender, PEER, head_of(1), 10 * KIB), GHEE_OK);
+  assert_int_equal(send_to(w->ops, sender, OTHER, head_of(1), 10 * KIB), GHEE_OK);
+  held[0] = take_seq(w, 1);
+  held[1] = take_seq(other, 1);
+  assert_int_equal(w->ops->pick(sender, &peer, NULL), GHEE_OK);
+  for (int i = 0; i < 2; i++) w->ops->release(&held[i]);
+  w->ops->sender_close(sender, true);
+  take_gone(w, 100 + seat);
+  take_gone(other, 100 + seat);
+  return peer;
+}
+
+/* Else all senders would begin with the same receiver. */
+static void test_seats_spread(void **state) {
+  world w, other;
+  world_open(&w, state, 100 * KIB, MIB);
+  options_init(&other, *state, 100 * KIB, 0);
+  other.options.key = w.options.key;
+  open_receiver(&other);
+  uint64_t first = picked_from(&w, &other, 0), second = picked_from(&w, &other, 1);
+  assert_int_not_equal(first, second);
+  assert_int_equal(picked_from(&w, &other, 2), first);
+  other.ops->receiver_close(other.receiver);
+  assert_int_equal(rmdir(other.folder), 0);
+  world_close(&w);
+}
+
 /* ---- want, ack, revoke ---- */
 
 static void test_want_of_a_queued_message(void **state) {
@@ -831,7 +869,7 @@ typedef struct test { const char *name; CMUnitTestFunction run; bool keyed; } te
 
 static const test tests[] = {
     TEST(order), TEST(senders), TEST(owner_is_busy), TEST(credit), TEST(a_slow_consumer_stops_the_producer), TEST(larger_than_the_window),
-    TEST(larger_than_the_arena), TEST(pick), TEST(want_of_a_queued_message), TEST(want_of_a_later_message), TEST(want_before_the_sender_is_there), TEST(want_ends_waiting_for_room),
+    TEST(larger_than_the_arena), TEST(pick), TEST(seats_spread), TEST(want_of_a_queued_message), TEST(want_of_a_later_message), TEST(want_before_the_sender_is_there), TEST(want_ends_waiting_for_room),
     TEST(ack), TEST(revoke), TEST(disconnect), TEST(nobody_there), TEST(close_gives_what_was_sent), TEST(drain_at_the_mark),
     TEST(messages_outlive_the_receiver), TEST(sender_death), TEST(receiver_death), TEST(wake), TEST(cancel),
     {"another_key", test_another_key, true}, TEST(release_from_many_threads)};

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/unix_address.h"
 #include "transport/stream/arena.h"
+#include "transport/stream/seat.h"
 #include "transport/stream/shm.h"
 
 enum { DRAIN_MS = 5000 };
@@ -315,22 +316,18 @@ void ghee_shm_unreserve(ghee_sender *sender, ghee_slot *slot) {
   slot->hold = NULL;
 }
 
+static ghee_candidate look(const void *peer_) {
+  const peer *of = peer_;
+  uint64_t taken = of->in_flight_bytes + of->queued_bytes;
+  return (ghee_candidate){.name = of->name, .credit_bytes = taken < of->window ? of->window - taken : 0};
+}
+
 ghee_status ghee_shm_pick(ghee_sender *sender, uint64_t *name, ghee_error *err) {
   (void)err;
-  peer *best = NULL;
+  const peer *best = NULL;
   pthread_mutex_lock(&sender->locked.mutex);
-  while (!sender->locked.canceled) {
-    uint64_t most = 0;
-    for (size_t i = 0; i < sender->locked.peers.count; i++) {
-      peer *of = sender->locked.peers.items[i];
-      uint64_t taken = of->in_flight_bytes + of->queued_bytes;
-      if (taken >= of->window || of->window - taken <= most) continue;
-      most = of->window - taken;
-      best = of;
-    }
-    if (best) break;
+  while (!sender->locked.canceled && !(best = ghee_seat_choose((void *const *)sender->locked.peers.items, sender->locked.peers.count, sender->options.seat, look)))
     pthread_cond_wait(&sender->locked.changed, &sender->locked.mutex);
-  }
   if (best) *name = best->name;
   pthread_mutex_unlock(&sender->locked.mutex);
   return best ? GHEE_OK : GHEE_CANCELED;

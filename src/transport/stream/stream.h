@@ -47,6 +47,7 @@ typedef struct ghee_stream_options {
   const char *host;           /* zmq: address to bind, "127.0.0.1" */
   size_t window_bytes;        /* receiver: what one sender may have in flight here */
   size_t arena_bytes;         /* sender: memory for messages */
+  uint32_t seat;              /* sender: its number among those that send to the same receivers; where all have the same credit each picks another */
   bool plain;                 /* zmq: without CURVE (benchmarks only) */
 } ghee_stream_options;
 
@@ -107,7 +108,7 @@ struct ghee_stream_ops {
   /** Waits for room in the arena; `force` takes it beyond arena_bytes instead. GHEE_CANCELED after sender_cancel.  Thread: any. */
   ghee_status (*reserve)(ghee_sender *sender, size_t size_bytes, bool force, ghee_slot *out, ghee_error *err);
   void (*unreserve)(ghee_sender *sender, ghee_slot *slot);
-  /** The connected receiver with most free credit. Waits until one has any. GHEE_CANCELED. Thread: any. */
+  /** The connected receiver with most free credit, of equals by seat. Waits until one has any. GHEE_CANCELED. Thread: any. */
   ghee_status (*pick)(ghee_sender *sender, uint64_t *peer, ghee_error *err);
   /** Queues a message; takes the slot in any case. `size_bytes` ≤ the slot's (0 with a NULL slot: head only, needs no credit).
    *  GHEE_CLOSED: the peer is not (or no longer) connected.  Thread: any.  Blocks: no. */

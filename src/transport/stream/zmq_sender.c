@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "transport/stream/arena.h"
+#include "transport/stream/seat.h"
 #include "transport/stream/zmq_wire.h"
 
 enum { MOST_PEERS = 2048, DRAIN_MS = 5000, FAREWELL_MS = 100, LEAD = 128 /* before a slot: aligned, and room for a record */ };
@@ -328,22 +329,18 @@ void ghee_zmq_unreserve(ghee_sender *sender, ghee_slot *out) {
   out->hold = NULL;
 }
 
+static ghee_candidate look(const void *peer_) {
+  const peer *of = peer_;
+  uint64_t taken = of->in_flight_bytes + of->queued_bytes;
+  return (ghee_candidate){.name = of->name, .credit_bytes = !of->shut && taken < of->window ? of->window - taken : 0};
+}
+
 ghee_status ghee_zmq_pick(ghee_sender *sender, uint64_t *name, ghee_error *err) {
   (void)err;
   const peer *best = NULL;
   pthread_mutex_lock(&sender->locked.mutex);
-  while (!sender->locked.canceled) {
-    uint64_t most = 0;
-    for (size_t i = 0; i < sender->locked.peers.count; i++) {
-      const peer *of = sender->locked.peers.items[i];
-      uint64_t taken = of->in_flight_bytes + of->queued_bytes;
-      if (of->shut || taken >= of->window || of->window - taken <= most) continue;
-      most = of->window - taken;
-      best = of;
-    }
-    if (best) break;
+  while (!sender->locked.canceled && !(best = ghee_seat_choose((void *const *)sender->locked.peers.items, sender->locked.peers.count, sender->options.seat, look)))
     pthread_cond_wait(&sender->locked.changed, &sender->locked.mutex);
-  }
   if (best) *name = best->name;
   pthread_mutex_unlock(&sender->locked.mutex);
   return best ? GHEE_OK : GHEE_CANCELED;
