@@ -31,7 +31,8 @@ ghee_status ghee_manifest_decode(const char *json, size_t size_bytes, ghee_manif
 ghee_status ghee_manifest_read(ghee_object_store *store, const char *uri, ghee_manifest *out, ghee_error *err);
 
 /** Writes manifest and `_SUCCESS` into the staging folder and publishes it to `uri`. Idempotent; `job` (needed, unique to the run) tells a
- *  second call that the first got through. In append mode the files of the manifest that is there already are kept in the new one. */
+ *  second call that the first got through. Under append the files of the manifest that is there already are kept in the
+ *  new one, under partitions those that are not replaced. */
 ghee_status ghee_manifest_publish(ghee_object_store *store, const char *staging, const char *uri, ghee_publish_mode mode,
                                   const ghee_manifest *manifest, ghee_error *err);
 

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "manifest/manifest.h"
+#include "storage/replaced.h"
 
 /* The manifest of an output, empty if it has none or not a good one. */
 static ghee_status read_present(ghee_object_store *store, const char *uri, bool must_be_good, ghee_manifest *out, ghee_error *err) {
@@ -20,13 +21,14 @@ static ghee_status read_present(ghee_object_store *store, const char *uri, bool 
 }
 
 /* What was there and stays there, then what comes. */
-static ghee_status merge(const ghee_manifest *present, const ghee_manifest *manifest, ghee_manifest *out, ghee_error *err) {
+static ghee_status merge(const ghee_manifest *present, const ghee_replaced *replaced, const ghee_manifest *manifest, ghee_manifest *out, ghee_error *err) {
   out->created_ms = manifest->created_ms;
   out->job = ghee_strdup(manifest->job);
   out->format = ghee_strdup(manifest->format ? manifest->format : "");
   if (!out->job || !out->format) return ghee_error_no_memory(err, "writing a manifest");
   for (size_t i = 0; i < present->count; i++) {
     const ghee_manifest_file *file = &present->files[i];
+    if (ghee_replaced_has(replaced, file->name)) continue;
     GHEE_TRY(ghee_manifest_add(out, file->name, file->rows, file->size_bytes, file->checksum, err));
   }
   for (size_t i = 0; i < manifest->count; i++) {
@@ -49,12 +51,13 @@ static ghee_status put(ghee_object_store *store, const char *folder, const char 
   return status;
 }
 
-static ghee_status write_both(ghee_object_store *store, const char *staging, const ghee_manifest *present, const ghee_manifest *manifest, ghee_error *err) {
+static ghee_status write_both(ghee_object_store *store, const char *staging, const ghee_manifest *present, const ghee_replaced *replaced, const ghee_manifest *manifest,
+                              ghee_error *err) {
   ghee_manifest merged = {0};
   ghee_buffer json = {0};
-  ghee_status status = merge(present, manifest, &merged, err);
+  ghee_status status = merge(present, replaced, manifest, &merged, err);
   if (status == GHEE_OK) status = ghee_manifest_encode(&merged, &json, err);
-  if (status != GHEE_OK && present->count > 0) ghee_error_prefix(err, "cannot append to the %zu files of job %s", present->count, present->job);
+  if (status != GHEE_OK && present->count > 0) ghee_error_prefix(err, "cannot add to the %zu files of job %s", present->count, present->job);
   if (status == GHEE_OK) status = put(store, staging, "_manifest.json", json.data, json.size, err);
   if (status == GHEE_OK) status = put(store, staging, "_SUCCESS", NULL, 0, err);
   ghee_buffer_fini(&json);
@@ -62,28 +65,32 @@ static ghee_status write_both(ghee_object_store *store, const char *staging, con
   return status;
 }
 
+/* `names`: of the manifest's files, then of manifest and _SUCCESS. */
 static ghee_status publish_names(ghee_object_store *store, const char *staging, const char *uri, ghee_publish_mode mode, const ghee_manifest *manifest,
-                                 ghee_error *err) {
-  const char **names = ghee_alloc((manifest->count + 2) * sizeof *names);
-  if (!names) return ghee_error_no_memory(err, "publishing");
-  for (size_t i = 0; i < manifest->count; i++) names[i] = manifest->files[i].name;
-  names[manifest->count] = "_manifest.json";
-  names[manifest->count + 1] = "_SUCCESS";
-  ghee_status status = store->ops->publish(store, staging, uri, mode, names, manifest->count + 2, err);
-  ghee_free(names);
+                                 const char *const *names, ghee_error *err) {
+  static const ghee_manifest none;
+  ghee_manifest present = {0};
+  ghee_replaced replaced = {0};
+  bool keeps = mode == GHEE_PUBLISH_APPEND || mode == GHEE_PUBLISH_PARTITIONS;
+  GHEE_TRY(read_present(store, uri, keeps, &present, err));
+  ghee_status status = mode == GHEE_PUBLISH_PARTITIONS ? ghee_replaced_init(&replaced, names, manifest->count, err) : GHEE_OK;
+  if (status == GHEE_OK && (!present.job || strcmp(present.job, manifest->job) != 0))
+    status = write_both(store, staging, keeps ? &present : &none, &replaced, manifest, err);
+  if (status == GHEE_OK) status = store->ops->publish(store, staging, uri, mode, names, manifest->count + 2, err);
+  ghee_replaced_fini(&replaced);
+  ghee_manifest_fini(&present);
   return status;
 }
 
 static ghee_status publish_reserved(ghee_object_store *store, const char *staging, const char *uri, ghee_publish_mode mode, const ghee_manifest *manifest,
                                     ghee_error *err) {
-  static const ghee_manifest none;
-  ghee_manifest present = {0};
-  GHEE_TRY(read_present(store, uri, mode == GHEE_PUBLISH_APPEND, &present, err));
-  ghee_status status = GHEE_OK;
-  if (!present.job || strcmp(present.job, manifest->job) != 0)
-    status = write_both(store, staging, mode == GHEE_PUBLISH_APPEND ? &present : &none, manifest, err);
-  if (status == GHEE_OK) status = publish_names(store, staging, uri, mode, manifest, err);
-  ghee_manifest_fini(&present);
+  const char **names = ghee_alloc((manifest->count + 2) * sizeof *names);
+  if (!names) return ghee_error_no_memory(err, "publishing");
+  for (size_t i = 0; i < manifest->count; i++) names[i] = manifest->files[i].name;
+  names[manifest->count] = "_manifest.json";
+  names[manifest->count + 1] = "_SUCCESS";
+  ghee_status status = publish_names(store, staging, uri, mode, manifest, names, err);
+  ghee_free(names);
   return status;
 }
 

@@ -125,7 +125,7 @@ typedef struct scenario {
 
 static const scenario scenarios[] = {
     {GHEE_PUBLISH_ERROR, 0, 3, 3},     {GHEE_PUBLISH_ERROR, 0, 0, 0},  {GHEE_PUBLISH_OVERWRITE, 2, 3, 3}, {GHEE_PUBLISH_OVERWRITE, 2, 0, 0},
-    {GHEE_PUBLISH_OVERWRITE, 0, 1, 1}, {GHEE_PUBLISH_APPEND, 2, 3, 5}, {GHEE_PUBLISH_APPEND, 0, 3, 3},    {GHEE_PUBLISH_APPEND, 2, 0, 2},
+    {GHEE_PUBLISH_OVERWRITE, 0, 1, 1}, {GHEE_PUBLISH_APPEND, 2, 3, 5}, {GHEE_PUBLISH_APPEND, 0, 3, 3},    {GHEE_PUBLISH_APPEND, 2, 0, 2}, {GHEE_PUBLISH_PARTITIONS, 4, 3, 5}, {GHEE_PUBLISH_PARTITIONS, 0, 3, 3},
 };
 
 static bool killed_at(const scenario *of, long call) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "storage/object_store.h"
+#include "storage/replaced.h"
 
 /** The path of a file: URI or a bare path. out gives: ghee_free. */
 ghee_status ghee_file_store_path(const char *uri, char **out, ghee_error *err);
@@ -18,6 +19,9 @@ void ghee_file_store_version(const struct stat *st, char out[GHEE_FILE_VERSION_S
 ghee_status ghee_file_store_make_folders(const char *path, ghee_error *err);
 /** The folder that `uri` means as an output: its path, or where it leads to when it is a symbolic link. out gives: ghee_free. */
 ghee_status ghee_file_store_target(const char *uri, char **out, ghee_error *err);
+/** What of the folder `from` is not replaced, into the folder `to` under the same names, durable: as a hard link where the file system has them,
+ *  else as a copy. A name that `to` has stays as it is. Without `from` there is nothing to do. */
+ghee_status ghee_file_store_keep(const char *from, const char *to, const ghee_replaced *replaced, ghee_error *err);
 
 /* The slots of the table that have files of their own; contracts in object_store.h. */
 ghee_status ghee_file_store_list(ghee_object_store *store, const char *uri,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Publication of the file: backend.
  *
- * Design notes: the whole folder at once (modes error and overwrite, append to nothing)
+ * Design notes: the whole folder at once (modes error, overwrite and partitions, append to nothing)
  *   prepare   every name is in the staging folder; everything else in it is removed; a marker (a hidden file named like the
  *             staging folder) is put into it; all durable
+ *   keep      mode partitions: what stays of the old output is linked into the staging folder (file_keep.c)
  *   swap      rename(staging, output): succeeds only where nothing or an empty folder is. Else, to overwrite, both folders are
  *             exchanged in one step; where the file system cannot, the old one first goes to "STAGING.old"
  *   finish    what is at the staging name now is the old output: removed; then the marker
@@ -32,6 +33,7 @@ typedef struct publication {
   const char *const *names;        /* in the caller's order */
   const char **sorted;
   size_t n;
+  ghee_replaced replaced;          /* mode partitions */
 } publication;
 
 /* ---- names ---- */
@@ -116,6 +118,7 @@ static ghee_status sweep_entry(const sweep *by, DIR *dir, const char *entry, con
   if (status != GHEE_OK || keep || fstatat(dirfd(dir), entry, &st, AT_SYMLINK_NOFOLLOW) != 0) goto done;
   bool folder = S_ISDIR(st.st_mode);
   if (folder) GHEE_GOTO(status, done, sweep_folder(by, name, err));
+  if (!by->staging && by->of->mode == GHEE_PUBLISH_PARTITIONS && !ghee_replaced_has(&by->of->replaced, name)) goto done;
   if (!by->remove) {
     if (!folder) status = ghee_error_set(err, GHEE_EXISTS, "the output %s is there already (%s); choose another place, or mode overwrite or append", by->root, name);
   } else if (unlinkat(dirfd(dir), entry, folder ? AT_REMOVEDIR : 0) == 0) {
@@ -200,7 +203,7 @@ static ghee_status swap(const publication *of, ghee_error *err) {
   if (rename(of->staging, of->target) == 0) return GHEE_OK;
   if (errno == ENOTDIR) return ghee_error_set(err, GHEE_EXISTS, "cannot publish %s: a file of that name is there; remove it or choose another name", of->target);
   if (errno != ENOTEMPTY && errno != EEXIST) return swap_failed(of, errno, err);
-  if (of->mode != GHEE_PUBLISH_OVERWRITE)
+  if (of->mode != GHEE_PUBLISH_OVERWRITE && of->mode != GHEE_PUBLISH_PARTITIONS)
     return ghee_error_set(err, GHEE_EXISTS, "the output %s is there already; choose another place, or mode overwrite or append", of->target);
   if (renameat2(AT_FDCWD, of->staging, AT_FDCWD, of->target, RENAME_EXCHANGE) == 0) return GHEE_OK;
   if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP) return swap_in_two_steps(of, err);
@@ -216,6 +219,14 @@ static ghee_status drop_marker(const publication *of, ghee_error *err) {
   return status == GHEE_OK ? ghee_dir_sync(of->target, err) : status;
 }
 
+/* Mode partitions: what stays. Between the two steps of a swap that a call died in, the output is the folder put aside. */
+static ghee_status keep_rest(const publication *of, ghee_error *err) {
+  bool there = false;
+  if (of->mode != GHEE_PUBLISH_PARTITIONS) return GHEE_OK;
+  GHEE_TRY(is_folder(of->target, &there, err));
+  return ghee_file_store_keep(there ? of->target : of->old, of->staging, &of->replaced, err);
+}
+
 static ghee_status publish_whole(const publication *of, ghee_error *err) {
   bool swapped = false, staged = false;
   GHEE_TRY(has_file(of->target, of->marker, &swapped, err));
@@ -223,6 +234,7 @@ static ghee_status publish_whole(const publication *of, ghee_error *err) {
     GHEE_TRY(is_folder(of->staging, &staged, err));
     if (!staged) return check_names(of, false, true, err); /* published and tidied before */
     GHEE_TRY(prepare(of, err));
+    GHEE_TRY(keep_rest(of, err));
     GHEE_TRY(swap(of, err));
   }
   GHEE_TRY(ghee_dir_sync(of->parent, err));
@@ -281,7 +293,7 @@ static ghee_status publish_files(const publication *of, ghee_error *err) {
   GHEE_TRY(check_names(of, staged, true, err));
   if (!staged) return GHEE_OK;
   if (of->mode != GHEE_PUBLISH_APPEND)
-    GHEE_TRY(sweep_folder(&(sweep){.of = of, .root = of->target, .remove = of->mode == GHEE_PUBLISH_OVERWRITE}, "", err));
+    GHEE_TRY(sweep_folder(&(sweep){.of = of, .root = of->target, .remove = of->mode != GHEE_PUBLISH_ERROR}, "", err));
   GHEE_TRY(check_collisions(of, err));
   for (int last = 0; last < 2; last++) {
     for (size_t i = 0; i < of->n; i++)
@@ -315,6 +327,7 @@ static ghee_status publication_init(publication *of, const char *staging, const 
   if (!of->parent || !of->marker || !of->old || !of->sorted) return ghee_error_no_memory(err, "publishing");
   if (of->n > 0) memcpy(of->sorted, of->names, of->n * sizeof *of->sorted);
   if (of->n > 1) qsort(of->sorted, of->n, sizeof *of->sorted, by_text);
+  if (of->mode == GHEE_PUBLISH_PARTITIONS) GHEE_TRY(ghee_replaced_init(&of->replaced, of->names, of->n, err));
   if (strcmp(of->staging, of->target) == 0) return ghee_error_set(err, GHEE_INVALID, "%s cannot be staging folder and output at once", of->target);
   return GHEE_OK;
 }
@@ -328,6 +341,7 @@ ghee_status ghee_file_store_publish(ghee_object_store *store, const char *stagin
   if (status == GHEE_OK) status = ghee_file_store_make_folders(of.parent, err);
   if (status == GHEE_OK && !of.inside && mode == GHEE_PUBLISH_APPEND) status = is_empty(&of, &whole, err);
   if (status == GHEE_OK) status = whole && !of.inside ? publish_whole(&of, err) : publish_files(&of, err);
+  ghee_replaced_fini(&of.replaced);
   ghee_free(of.sorted);
   ghee_free(of.old);
   ghee_free(of.marker);

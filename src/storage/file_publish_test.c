@@ -54,6 +54,13 @@ int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned
   }
   return refuse() ? -1 : (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
 }
+int link(const char *from, const char *to) {
+  if (no_exchange) { /* nor has such a file system links */
+    errno = EPERM;
+    return -1;
+  }
+  return refuse() ? -1 : (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
 int fsync(int fd) { /* a killed process does not lose what the kernel has: nothing to wait for */
   (void)fd;
   return refuse() ? -1 : 0;
@@ -195,6 +202,15 @@ static void other_target(void) {
   put("out/_manifest.json", "old");
   put("out/p0", "0");
 }
+/* Of sub/ and what is below it nothing stays. */
+static void partitioned_target(void) {
+  other_target();
+  put("out/sub/p0", "old");
+  put("out/sub/deep/p3", "old");
+  put("out/subway/p4", "4");
+}
+#define OLD_PARTITIONS "_SUCCESS= _manifest.json=old p0=0 sub/deep/p3=old sub/p0=old subway/p4=4 "
+#define NEW_PARTITIONS "_SUCCESS=ok _manifest.json=new p0=0 p1=1 sub/p2=2 subway/p4=4 "
 
 static const scenario scenarios[] = {
     {"error, nothing there", STAGING, GHEE_PUBLISH_ERROR, false, no_target, "none", NEW, false},
@@ -206,6 +222,10 @@ static const scenario scenarios[] = {
     {"append to nothing", STAGING, GHEE_PUBLISH_APPEND, false, no_target, "none", NEW, false},
     {"append to an empty folder", STAGING, GHEE_PUBLISH_APPEND, false, empty_target, "", NEW, false},
     {"append", STAGING, GHEE_PUBLISH_APPEND, false, other_target, NULL, "_SUCCESS=ok _manifest.json=new p0=0 p1=1 sub/p2=2 ", false},
+    {"partitions of nothing", STAGING, GHEE_PUBLISH_PARTITIONS, false, no_target, "none", NEW, false},
+    {"partitions", STAGING, GHEE_PUBLISH_PARTITIONS, false, partitioned_target, OLD_PARTITIONS, NEW_PARTITIONS, false},
+    {"partitions in two steps and without links", STAGING, GHEE_PUBLISH_PARTITIONS, true, partitioned_target, OLD_PARTITIONS, NEW_PARTITIONS, true},
+    {"inside, partitions", "out/" STAGING, GHEE_PUBLISH_PARTITIONS, false, partitioned_target, NULL, NEW_PARTITIONS, false},
     {"inside, error", "out/" STAGING, GHEE_PUBLISH_ERROR, false, no_target, NULL, NEW, false},
     {"inside, overwrite", "out/" STAGING, GHEE_PUBLISH_OVERWRITE, false, equal_target, NULL, NEW, false},
     {"inside, append", "out/" STAGING, GHEE_PUBLISH_APPEND, false, other_target, NULL, "_SUCCESS=ok _manifest.json=new p0=0 p1=1 sub/p2=2 ", false},

@@ -4,7 +4,8 @@
  * Design notes
  * - A rename of a folder is one step for all readers. An output that is not there comes by one; one that is overwritten is first put aside as
  *   ".NAME.ghee-JOB.old" (between the two there is no output), and removed last. While the staging folder is there, its rename has not been.
- * - An append moves file by file, _manifest.json and _SUCCESS last: with the manifest the output is the new one.
+ * - An append moves file by file, _manifest.json and _SUCCESS last: with the manifest the output is the new one. So does the replacing of
+ *   partitions, and removes then what was in their folders; until that is done the staging folder stays.
  * - The claim, a file ".NAME.ghee-claim" that one of many creates, keeps publications of one place apart: an append goes by the manifest that it
  *   found. It names the staging folder of who has it. */
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "base/array.h"
 #include "base/memory.h"
 #include "storage/hdfs.h"
+#include "storage/replaced.h"
 
 enum { CLAIM_SIZE = 4096 };
 
@@ -23,6 +25,7 @@ typedef struct publication {
   const char *const *names;
   const char **sorted;
   size_t n;
+  ghee_replaced replaced; /* mode partitions */
 } publication;
 
 /* ---- staging and claim ---- */
@@ -157,13 +160,14 @@ static ghee_status sweep_entry(void *user, const char *name, const ghee_hdfs_sta
   return GHEE_OK;
 }
 
-static ghee_status sweep_below(const publication *of, const char *below, ghee_error *err) {
+/* Removes what is below a folder of `root` and is not among the names. */
+static ghee_status sweep_below(const publication *of, const char *root, const char *below, ghee_error *err) {
   sweep at = {.of = of, .below = below};
-  char *folder = path_in(of->staging, below);
+  char *folder = path_in(root, below);
   ghee_status status = folder ? ghee_hdfs_each(of->store, of->what, folder, sweep_entry, &at, err) : ghee_error_no_memory(err, "publishing");
-  for (size_t i = 0; i < at.folders.count && status == GHEE_OK; i++) status = sweep_below(of, at.folders.items[i], err);
+  for (size_t i = 0; i < at.folders.count && status == GHEE_OK; i++) status = sweep_below(of, root, at.folders.items[i], err);
   for (size_t i = 0; i < at.doomed.count && status == GHEE_OK; i++) {
-    char *path = path_in(of->staging, at.doomed.items[i]);
+    char *path = path_in(root, at.doomed.items[i]);
     status = path ? ghee_hdfs_delete(of->store, of->what, path, false, err) : ghee_error_no_memory(err, "publishing");
     ghee_free(path);
   }
@@ -247,7 +251,7 @@ static ghee_status publish_whole(const publication *of, output_state state, ghee
   GHEE_TRY(is_there(of, of->staging, true, &staged, err));
   GHEE_TRY(check_names(of, staged, !staged, err));
   if (staged) {
-    GHEE_TRY(sweep_below(of, "", err));
+    GHEE_TRY(sweep_below(of, of->staging, "", err));
     GHEE_TRY(make_room(of, state, err));
     ghee_error why;
     ghee_status status = ghee_hdfs_rename(of->store, of->what, of->staging, of->target, false, &why);
@@ -278,6 +282,7 @@ static ghee_status publish_files(const publication *of, ghee_error *err) {
   for (int last = 0; last < 2 && staged; last++)
     for (size_t i = 0; i < of->n; i++)
       if (is_last(of->names[i]) == last) GHEE_TRY(move_file(of, of->names[i], err));
+  for (size_t i = 0; i < of->replaced.n && staged; i++) GHEE_TRY(sweep_below(of, of->target, of->replaced.folders[i], err));
   return ghee_hdfs_delete(of->store, of->what, of->staging, true, err);
 }
 
@@ -294,7 +299,7 @@ static ghee_status publication_init(publication *of, const char *staging, const 
   if (!of->what || !of->parent || !of->old || !of->sorted) return ghee_error_no_memory(err, "publishing");
   if (of->n > 0) memcpy(of->sorted, of->names, of->n * sizeof *of->sorted);
   if (of->n > 1) qsort(of->sorted, of->n, sizeof *of->sorted, by_text);
-  return GHEE_OK;
+  return of->mode == GHEE_PUBLISH_PARTITIONS ? ghee_replaced_init(&of->replaced, of->names, of->n, err) : GHEE_OK;
 }
 
 ghee_status ghee_hdfs_store_publish(ghee_object_store *base, const char *staging, const char *uri, ghee_publish_mode mode, const char *const *names, size_t n,
@@ -305,10 +310,11 @@ ghee_status ghee_hdfs_store_publish(ghee_object_store *base, const char *staging
   if (status == GHEE_OK) status = ghee_hdfs_store_reserve(base, staging, uri, err);
   if (status == GHEE_OK) {
     status = look_at_output(&of, &state, err);
-    if (status == GHEE_OK) status = mode == GHEE_PUBLISH_APPEND && state == OUTPUT_FULL ? publish_files(&of, err) : publish_whole(&of, state, err);
+    if (status == GHEE_OK) status = (mode == GHEE_PUBLISH_APPEND || mode == GHEE_PUBLISH_PARTITIONS) && state == OUTPUT_FULL ? publish_files(&of, err) : publish_whole(&of, state, err);
     ghee_status released = ghee_hdfs_store_release(base, staging, uri, status == GHEE_OK ? err : NULL);
     if (status == GHEE_OK) status = released;
   }
+  ghee_replaced_fini(&of.replaced);
   ghee_free(of.sorted);
   ghee_free(of.old);
   ghee_free(of.parent);

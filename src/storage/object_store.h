@@ -27,8 +27,9 @@ void ghee_object_list_fini(ghee_object_list *list);
 
 typedef struct ghee_object_store ghee_object_store;
 
-/** How a finished output becomes visible. */
-typedef enum ghee_publish_mode { GHEE_PUBLISH_ERROR, GHEE_PUBLISH_OVERWRITE, GHEE_PUBLISH_APPEND } ghee_publish_mode;
+/** How a finished output becomes visible. PARTITIONS: what lies in or below a folder that gets a new file is replaced, the rest stays
+ *  (ghee_replaced). */
+typedef enum ghee_publish_mode { GHEE_PUBLISH_ERROR, GHEE_PUBLISH_OVERWRITE, GHEE_PUBLISH_APPEND, GHEE_PUBLISH_PARTITIONS } ghee_publish_mode;
 
 struct ghee_object_store_ops {
   const char *scheme;

@@ -5,7 +5,7 @@
  *   claim     one job at a time publishes to a place (s3_claim.h); the others are told
  *   check     every name is staged; under mode error the place is empty, under append no file is there already
  *   copy      by the server, data first, then what begins with '_' in the order given: with _manifest.json the output is the new one
- *   tidy      what was there before (overwrite), the staging folder with its unfinished uploads, the claim
+ *   tidy      what was there before (overwrite; partitions: in their folders), the staging folder with its unfinished uploads, the claim
  * The claim holds the phase, and a later call goes on where an earlier one died: until all is copied the staging folder stays whole.
  * Uploads of staging folders nobody came back for are aborted a day after they began. */
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "storage/replaced.h"
 #include "storage/s3_claim.h"
 #include "storage/s3_upload.h"
 
@@ -31,6 +32,7 @@ typedef struct publication {
   const char **sorted;
   bool *found;               /* by place in `sorted` */
   size_t n, n_found;
+  ghee_replaced replaced;    /* mode partitions */
 } publication;
 
 /* ---- names ---- */
@@ -169,7 +171,13 @@ static ghee_status sweep_one(void *user, const ghee_s3_object *object, ghee_erro
 /* Removes what is not of the new output. */
 static ghee_status sweep_old(const publication *of, ghee_error *err) {
   sweep by = {.crew = {.store = of->store}, .keep = of};
-  ghee_status status = ghee_s3_each(of->store, of->prefix, sweep_one, &by, err);
+  ghee_status status = GHEE_OK;
+  if (of->mode == GHEE_PUBLISH_OVERWRITE) status = ghee_s3_each(of->store, of->prefix, sweep_one, &by, err);
+  for (size_t i = 0; i < of->replaced.n && status == GHEE_OK; i++) {
+    char *folder = ghee_asprintf("%s%s/", of->prefix, of->replaced.folders[i]);
+    status = folder ? ghee_s3_each(of->store, folder, sweep_one, &by, err) : ghee_error_no_memory(err, "publishing");
+    ghee_free(folder);
+  }
   if (status == GHEE_OK) status = ghee_s3_crew_end(&by.crew, err);
   ghee_s3_crew_fini(&by.crew);
   return status;
@@ -191,7 +199,7 @@ static bool is_ours(void *user, const char *key, const char *initiated) {
 
 static ghee_status tidy(publication *of, ghee_error *err) {
   GHEE_TRY(ghee_s3_abort_uploads(of->store, of->prefix, is_ours, of, err));
-  if (of->mode == GHEE_PUBLISH_OVERWRITE) GHEE_TRY(sweep_old(of, err));
+  GHEE_TRY(sweep_old(of, err));
   GHEE_TRY(ghee_s3_remove_below(of->store, of->staging_prefix, err));
   const char *slash = strrchr(of->target, '/');
   int parent = slash ? (int)(slash + 1 - of->target) : 0;
@@ -205,6 +213,7 @@ static ghee_status tidy(publication *of, ghee_error *err) {
 
 static void publication_fini(publication *of) {
   ghee_s3_claim_fini(&of->claim);
+  ghee_replaced_fini(&of->replaced);
   ghee_free(of->found);
   ghee_free(of->sorted);
   ghee_free(of->staging_prefix);
@@ -229,7 +238,7 @@ static ghee_status publication_init(publication *of, const char *staging, const 
   if (!of->prefix || !of->staging_prefix || !of->sorted || !of->found) return ghee_error_no_memory(err, "publishing");
   if (of->n > 0) memcpy(of->sorted, of->names, of->n * sizeof *of->sorted);
   if (of->n > 1) qsort(of->sorted, of->n, sizeof *of->sorted, by_text);
-  return GHEE_OK;
+  return of->mode == GHEE_PUBLISH_PARTITIONS ? ghee_replaced_init(&of->replaced, of->names, of->n, err) : GHEE_OK;
 }
 
 static ghee_status publish(publication *of, ghee_error *err) {

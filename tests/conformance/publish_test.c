@@ -146,7 +146,8 @@ typedef struct scenario {
   size_t before, mine, after; /* files: of an older job, of this one, in the end */
 } scenario;
 
-static const scenario scenarios[] = {{GHEE_PUBLISH_ERROR, 0, 3, 3}, {GHEE_PUBLISH_OVERWRITE, 2, 3, 3}, {GHEE_PUBLISH_APPEND, 2, 3, 5}, {GHEE_PUBLISH_OVERWRITE, 2, 0, 0}};
+static const scenario scenarios[] = {{GHEE_PUBLISH_ERROR, 0, 3, 3}, {GHEE_PUBLISH_OVERWRITE, 2, 3, 3}, {GHEE_PUBLISH_APPEND, 2, 3, 5}, {GHEE_PUBLISH_OVERWRITE, 2, 0, 0},
+                                     {GHEE_PUBLISH_PARTITIONS, 4, 3, 5}};
 
 static bool killed_at(const scenario *of, long call) {
   fresh();
