@@ -73,7 +73,9 @@ class Output:
     codec             of Parquet and IPC: zstd, snappy, lz4, none, …
     target_file_size  "256MiB", or bytes: files are about so large
     row_group_rows    rows of a row group of Parquet
-    mode              "error": the folder must not be there (ExistsError); "overwrite"; "append"
+    mode              "error": the folder must not be there (ExistsError); "overwrite"; "append"; "overwrite_partitions": of an output that is
+                      there only the partitions are replaced that get rows
+    partition_by      columns that become folders, `country=de/day=2024-02-29/…`, and are not in the files; as Hive and Spark have it
     options           settings of the storage, as those of an Input
 
     Or a topic ("kafka://host:9092/topic"), which gets each row exactly once. For it are:
@@ -94,6 +96,7 @@ class Output:
     key: Optional[str] = None
     partition: Optional[str] = None
     headers: Optional[Sequence[str]] = None
+    partition_by: Optional[Sequence[str]] = None
 
 
 @dataclasses.dataclass

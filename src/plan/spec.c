@@ -223,7 +223,7 @@ static ghee_status read_input_uris(ghee_job_spec *spec, const ghee_node *input, 
   return GHEE_OK;
 }
 
-/* Names of columns, none twice. */
+/* A list of columns, none named twice; empty without the key. */
 static ghee_status read_columns(ghee_job_spec *spec, const ghee_node *map, const char *key, const char *const **out, size_t *out_n, ghee_error *err) {
   const char **columns = NULL;
   size_t n = 0;
@@ -236,9 +236,10 @@ static ghee_status read_columns(ghee_job_spec *spec, const ghee_node *map, const
       if (strcmp(kept[k], kept[i]) == 0) status = ghee_node_error(ghee_node_get(map, key), err, "column %s is named twice", kept[i]);
   }
   ghee_free(columns);
+  GHEE_TRY(status);
   *out = kept;
   *out_n = n;
-  return status;
+  return GHEE_OK;
 }
 
 static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
@@ -288,9 +289,24 @@ static ghee_status read_record_columns(ghee_job_spec *spec, const ghee_node *out
   return read_columns(spec, output, "headers", &spec->header_columns, &spec->n_header_columns, err);
 }
 
+/* Names that begin with '.' or '_' are hidden from who lists the output. */
+static ghee_status read_partitions(ghee_job_spec *spec, const ghee_node *output, ghee_error *err) {
+  const ghee_node *at = ghee_node_get(output, "partition_by");
+  GHEE_TRY(read_columns(spec, output, "partition_by", &spec->partition_by, &spec->n_partition_by, err));
+  for (size_t i = 0; i < spec->n_partition_by; i++)
+    if (strchr("._", *spec->partition_by[i]))
+      return ghee_node_error(at, err, "partition_by: the folders of column '%s' would begin with '.' or '_', which hides them: rename the column", spec->partition_by[i]);
+  if (spec->mode != GHEE_OUTPUT_PARTITIONS) return GHEE_OK;
+  if (spec->n_partition_by == 0) return ghee_node_error(ghee_node_get(output, "mode"), err, "mode overwrite_partitions needs partition_by, the columns whose folders are replaced");
+  if (spec->record_log && spec->to.what == GHEE_BOUND_NEVER)
+    return ghee_node_error(ghee_node_get(output, "mode"), err, "mode overwrite_partitions is for a job that ends; one that follows a topic appends");
+  return GHEE_OK;
+}
+
 static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
-  static const char *const known[] = {"uri", "format", "codec", "target_file_size", "row_group_rows", "mode", "options", "key", "partition", "headers", NULL};
-  static const char *const modes[] = {"error", "overwrite", "append", NULL};
+  static const char *const known[] = {"uri", "format", "codec", "target_file_size", "row_group_rows", "mode", "partition_by", "options",
+                                      "key", "partition", "headers", NULL};
+  static const char *const modes[] = {"error", "overwrite", "append", "overwrite_partitions", NULL};
   const ghee_node *output = NULL;
   const char *uri = NULL, *codec = NULL;
   int mode = GHEE_OUTPUT_ERROR;
@@ -318,6 +334,7 @@ static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const
   GHEE_TRY(ghee_node_read_int(output, "row_group_rows", 1, 1 << 30, &spec->row_group_rows, err));
   GHEE_TRY(ghee_node_read_choice(output, "mode", modes, &mode, err));
   spec->mode = (ghee_output_mode)mode;
+  GHEE_TRY(read_partitions(spec, output, err));
   for (size_t i = 0; i < spec->n_input_uris; i++)
     if (strcmp(spec->input_uris[i], spec->output_uri) == 0) return ghee_node_error(output, err, "output and input are the same place, %s", uri);
   return GHEE_OK;

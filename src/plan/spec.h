@@ -9,7 +9,7 @@
  *   preprocess:  {run: "features:preprocess", workers: 16, batch_size: 8192, args: {…}, timeout: 30s, as: numpy,
  *                 rows: any, cpu: 1, memory: 2Gi, gpu: 0, image: "reco:1", env: {K: V}}
  *   train:       {…}          or   predict: {…}      and then optionally   postprocess: {…}
- *   output:  {uri: out, format: parquet, codec: zstd, target_file_size: 256MiB, row_group_rows: 1048576, mode: error}
+ *   output:  {uri: out, format: parquet, codec: zstd, target_file_size: 256MiB, row_group_rows: 1048576, mode: error, partition_by: [country]}
  *   output:  {uri: "kafka://host:9092/topic", format: json | ipc, key: COLUMN, partition: COLUMN, headers: [COLUMN], options: {…}}
  *   order: planned | any     on_reject: stop | divert     dead_letter: URI     max_crashes: 5      buffer: 64MiB
  *   transport: shm | zmq */
@@ -23,7 +23,7 @@ typedef enum ghee_role { GHEE_ROLE_READ, GHEE_ROLE_PREPROCESS, GHEE_ROLE_TRAIN, 
 typedef enum ghee_order { GHEE_ORDER_PLANNED, GHEE_ORDER_ANY } ghee_order;
 typedef enum ghee_batch_form { GHEE_FORM_NUMPY, GHEE_FORM_ARROW, GHEE_FORM_PANDAS, GHEE_FORM_ROWS, GHEE_FORM_TORCH } ghee_batch_form;
 typedef enum ghee_transport { GHEE_TRANSPORT_SHM, GHEE_TRANSPORT_ZMQ } ghee_transport;
-typedef enum ghee_output_mode { GHEE_OUTPUT_ERROR, GHEE_OUTPUT_OVERWRITE, GHEE_OUTPUT_APPEND } ghee_output_mode;
+typedef enum ghee_output_mode { GHEE_OUTPUT_ERROR, GHEE_OUTPUT_OVERWRITE, GHEE_OUTPUT_APPEND, GHEE_OUTPUT_PARTITIONS } ghee_output_mode;
 
 typedef struct ghee_stage_spec {
   ghee_role role;
@@ -75,6 +75,7 @@ typedef struct ghee_job_spec {
   const char *const *header_columns; size_t n_header_columns;
   ghee_settings output_options;
   const char *output_format, *codec; uint64_t target_file_bytes; int64_t row_group_rows; ghee_output_mode mode;
+  const char *const *partition_by; size_t n_partition_by; /* columns that become folders; 0: none */
   ghee_order order;
   bool divert; const char *dead_letter_uri;
   bool dead_letter_log;     /* it is a topic, of the brokers of the output */

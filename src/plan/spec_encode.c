@@ -63,7 +63,7 @@ static void put_input(ghee_json *json, const ghee_job_spec *spec) {
 }
 
 static void put_output(ghee_json *json, const ghee_job_spec *spec) {
-  static const char *const modes[] = {"error", "overwrite", "append"};
+  static const char *const modes[] = {"error", "overwrite", "append", "overwrite_partitions"};
   ghee_json_begin_map(json, "output");
   ghee_json_text(json, "uri", spec->output_uri);
   ghee_json_text(json, "format", spec->output_format);
@@ -79,6 +79,7 @@ static void put_output(ghee_json *json, const ghee_job_spec *spec) {
   ghee_json_uint(json, "target_file_size", spec->target_file_bytes);
   if (spec->row_group_rows) ghee_json_int(json, "row_group_rows", spec->row_group_rows);
   ghee_json_text(json, "mode", modes[spec->mode]);
+  if (spec->n_partition_by) put_texts(json, "partition_by", spec->partition_by, spec->n_partition_by);
   ghee_json_end_map(json);
 }
 

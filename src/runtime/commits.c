@@ -68,49 +68,86 @@ static void say_committed(ghee_coordinator *of, uint64_t peer, uint64_t ticket) 
     if (sinks->members[i].peer == peer) ghee_crew_say(of, &sinks->members[i], &message);
 }
 
-/* What is said of chunks that are not (any more) this worker's cannot be recorded: -1. 1: all of it is recorded already. */
-static int judge(const ghee_coordinator *of, uint32_t worker, const ghee_say_staged *said) {
-  size_t done = 0;
+typedef enum verdict { STAGED_NEW, STAGED_UNDER_WAY, STAGED_RECORDED, STAGED_FOREIGN } verdict;
+
+/* Whether chunks are this worker's to stage; said a second time (in the moment of a WELCOME) they are recorded already, or about to be. */
+static verdict judge(const ghee_coordinator *of, uint32_t worker, const ghee_say_staged *said) {
+  size_t done = 0, under_way = 0;
   for (size_t i = 0; i < said->chunks.count; i++) {
     const ghee_attempt *attempt = &said->chunks.items[i];
     const ghee_chunk_slot *slot = ghee_chunks_slot(&of->chunks, attempt->epoch, attempt->chunk);
-    if (!slot) return -1;
+    if (!slot) return STAGED_FOREIGN;
+    bool own = slot->token == attempt->token && slot->worker == worker;
     if (slot->state == GHEE_CHUNK_DONE) done++;
-    else if (slot->state != GHEE_CHUNK_ACCEPTED || slot->token != attempt->token || slot->worker != worker) return -1;
+    else if (slot->state == GHEE_CHUNK_STAGED && own) under_way++;
+    else if (slot->state != GHEE_CHUNK_ACCEPTED || !own) return STAGED_FOREIGN;
   }
-  return done == 0 ? 0 : done == said->chunks.count ? 1 : -1;
+  if (done + under_way == 0) return STAGED_NEW;
+  return done == said->chunks.count ? STAGED_RECORDED : under_way == said->chunks.count ? STAGED_UNDER_WAY : STAGED_FOREIGN;
 }
 
-static ghee_ledger_file file_of(const ghee_say_file *said, bool dead_letter) {
-  return (ghee_ledger_file){.name = said->name, .rows = said->rows, .size_bytes = said->size_bytes, .checksum = said->checksum, .dead_letter = dead_letter};
+ghee_status ghee_commits_on_file(ghee_coordinator *of, uint32_t worker, ghee_say_file *said, ghee_error *err) {
+  ghee_crew_member *member = &of->crews[ghee_last_stage(of)].members[worker];
+  if (!ghee_array_push(&member->files, *said)) return ghee_error_no_memory(err, "recording a file");
+  said->name = said->checksum = NULL;
+  return GHEE_OK;
 }
 
-ghee_status ghee_commits_on_staged(ghee_coordinator *of, uint32_t worker, ghee_say_staged *said, ghee_error *err) {
-  uint64_t peer = of->crews[ghee_last_stage(of)].members[worker].peer;
-  int verdict = judge(of, worker, said);
-  if (verdict > 0) {
-    say_committed(of, peer, said->ticket);
-    return GHEE_OK;
+void ghee_commits_forget_files(ghee_crew_member *member) {
+  for (size_t i = 0; i < member->files.count; i++) {
+    ghee_free(member->files.items[i].name);
+    ghee_free(member->files.items[i].checksum);
   }
-  if (verdict < 0) return ghee_error_set(err, GHEE_INTERNAL, "worker %u staged %s with chunks that are not its own", worker, said->output.name);
+  ghee_array_fini(&member->files);
+}
+
+/* Files and chunks of one ticket to the ledger. */
+static ghee_status record(ghee_coordinator *of, const ghee_crew_member *member, const ghee_commit *commit, ghee_error *err) {
+  size_t n = member->files.count;
+  if (n == 0) return ghee_ledger_commit_chunks(of->ledger, commit->chunks, commit->n_chunks, commit->ticket, err);
+  ghee_ledger_file *files = ghee_alloc_zero(n, sizeof *files);
+  if (!files) return ghee_error_no_memory(err, "recording a file");
+  for (size_t i = 0; i < n; i++) {
+    const ghee_say_file *said = &member->files.items[i];
+    files[i] = (ghee_ledger_file){.name = said->name, .rows = said->rows, .size_bytes = said->size_bytes, .checksum = said->checksum, .dead_letter = said->dead_letter};
+  }
+  files[0].chunks = commit->chunks; /* once: all of it is one transaction */
+  files[0].n_chunks = commit->n_chunks;
+  ghee_status status = ghee_ledger_commit_files(of->ledger, files, n, commit->ticket, err);
+  ghee_free(files);
+  return status;
+}
+
+static bool files_are_here(const ghee_crew_member *member, const ghee_say_staged *said) {
+  bool here = member->files.count == said->files;
+  for (size_t i = 0; i < member->files.count && here; i++) here = member->files.items[i].ticket == said->ticket;
+  return here;
+}
+
+static ghee_status take_staged(ghee_coordinator *of, uint32_t worker, const ghee_say_staged *said, ghee_error *err) {
+  const ghee_crew_member *member = &of->crews[ghee_last_stage(of)].members[worker];
+  verdict found = judge(of, worker, said);
+  if (found == STAGED_RECORDED) say_committed(of, member->peer, said->ticket);
+  if (found == STAGED_RECORDED || found == STAGED_UNDER_WAY) return GHEE_OK;
+  if (found == STAGED_FOREIGN || !files_are_here(member, said))
+    return ghee_error_set(err, GHEE_INTERNAL, "worker %u staged %s that are not its own", worker, found == STAGED_FOREIGN ? "chunks" : "files");
   ghee_commit *commit = expect(of, said->chunks.count);
   if (!commit) return ghee_error_no_memory(err, "recording a file");
-  commit->peer = peer;
+  commit->peer = member->peer;
   commit->worker_ticket = said->ticket;
-  commit->rows = said->output.rows;
-  commit->rejected = said->rejects.rows;
+  commit->rows = said->rows;
+  commit->rejected = said->rejected;
   for (size_t i = 0; i < said->chunks.count; i++) {
     commit->chunks[i] = said->chunks.items[i].chunk;
     ghee_chunks_stage(&of->chunks, said->chunks.items[i].epoch, commit->chunks[i]);
   }
-  ghee_ledger_file files[2];
-  size_t n = 0;
-  if (*said->output.name) files[n++] = file_of(&said->output, false);
-  if (*said->rejects.name) files[n++] = file_of(&said->rejects, true);
-  if (n == 0) return ghee_ledger_commit_chunks(of->ledger, commit->chunks, commit->n_chunks, commit->ticket, err);
-  files[0].chunks = commit->chunks;
-  files[0].n_chunks = commit->n_chunks;
-  return ghee_ledger_commit_files(of->ledger, files, n, commit->ticket, err);
+  return record(of, member, commit, err);
+}
+
+ghee_status ghee_commits_on_staged(ghee_coordinator *of, uint32_t worker, ghee_say_staged *said, ghee_error *err) {
+  ghee_status status = take_staged(of, worker, said, err);
+  ghee_commits_forget_files(&of->crews[ghee_last_stage(of)].members[worker]);
+  return status;
 }
 
 static ghee_status on_recorded(ghee_coordinator *of, uint64_t ticket, const ghee_error *how, ghee_error *err) {
@@ -188,7 +225,7 @@ static ghee_status publish(ghee_coordinator *of, const char *uri, const char *st
 
 ghee_status ghee_commits_publish(ghee_coordinator *of, ghee_error *err) {
   static const ghee_publish_mode modes[] = {[GHEE_OUTPUT_ERROR] = GHEE_PUBLISH_ERROR, [GHEE_OUTPUT_OVERWRITE] = GHEE_PUBLISH_OVERWRITE,
-                                            [GHEE_OUTPUT_APPEND] = GHEE_PUBLISH_APPEND};
+                                            [GHEE_OUTPUT_APPEND] = GHEE_PUBLISH_APPEND, [GHEE_OUTPUT_PARTITIONS] = GHEE_PUBLISH_PARTITIONS};
   GHEE_TRY(ghee_ledger_set_state(of->ledger, GHEE_JOB_PUBLISHING, 0, "", err));
   if (of->spec->dead_letter_uri) {
     char *staging;

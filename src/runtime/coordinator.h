@@ -23,6 +23,7 @@ typedef struct ghee_crew_member {
   bool ready;                     /* said READY in this life */
   uint32_t deaths, early_deaths;  /* in all; in a row before READY */
   ghee_say_metrics now, before;   /* of this life; of earlier ones, added up */
+  GHEE_ARRAY(ghee_say_file) files;/* of sinks: said on this connection, their STAGED has not come yet */
   /* ranks */
   bool said_step; ghee_say_step step;
   bool said_checkpoint; uint64_t checkpoint_step; char *checkpoint_file; ghee_buffer checkpoint_position;
@@ -119,6 +120,10 @@ uint32_t ghee_ranks_from_seq(const ghee_coordinator *of, const ghee_attempt *att
 ghee_status ghee_commits_open(ghee_coordinator *of, ghee_error *err);
 void ghee_commits_close(ghee_coordinator *of);
 ghee_status ghee_commits_on_complete(ghee_coordinator *of, uint32_t worker, const ghee_say_complete *said, ghee_error *err);
+/** Keeps a file until its STAGED comes; takes its texts. */
+ghee_status ghee_commits_on_file(ghee_coordinator *of, uint32_t worker, ghee_say_file *said, ghee_error *err);
+/** A connection has ended, or another begins: what was said of files without their STAGED is void. */
+void ghee_commits_forget_files(ghee_crew_member *member);
 ghee_status ghee_commits_on_staged(ghee_coordinator *of, uint32_t worker, ghee_say_staged *said, ghee_error *err);
 ghee_status ghee_commits_on_ledger(ghee_coordinator *of, ghee_error *err);
 /** Before a sink of a topic is started: what an earlier life left open there is undone, what it had committed is recorded. Blocks: yes. */

@@ -107,6 +107,7 @@ static void forget_life(ghee_crew_member *member) {
   ghee_free(member->checkpoint_file);
   ghee_free(member->result_file);
   ghee_buffer_fini(&member->checkpoint_position);
+  ghee_commits_forget_files(member);
   member->address = member->checkpoint_file = member->result_file = NULL;
   member->running = member->ready = member->said_step = member->said_checkpoint = member->said_result = false;
   member->peer = 0;
@@ -303,6 +304,7 @@ static ghee_status on_hello(ghee_coordinator *of, uint64_t peer, ghee_say_hello 
   }
   member->peer = peer;
   if (hello->stage == 0) of->lanes.readers[hello->worker].want = 0;
+  ghee_commits_forget_files(member);
   ghee_free(member->address);
   if (!(member->address = ghee_strdup(hello->address))) return ghee_error_no_memory(err, "welcoming a worker");
   if (train) member->now.place = hello->place;
@@ -368,6 +370,7 @@ static ghee_status on_message(ghee_coordinator *of, uint32_t stage, uint32_t wor
       if (ghee_chunks_lose(&of->chunks, &message->attempt)) ghee_crew_revoke(of, &message->attempt);
       return GHEE_OK;
     case GHEE_SAY_COMPLETE: return ghee_commits_on_complete(of, worker, &message->complete, err);
+    case GHEE_SAY_FILE: return ghee_commits_on_file(of, worker, &message->file, err);
     case GHEE_SAY_STAGED: return ghee_commits_on_staged(of, worker, &message->staged, err);
     case GHEE_SAY_SCHEMA: return on_schema(of, stage, member, &message->schema, err);
     case GHEE_SAY_FAILED: {

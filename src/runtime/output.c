@@ -3,18 +3,16 @@
  *
  * Design notes: the life of a chunk here
  * - open (batches come) → complete (its end came; COMPLETE is said) → accepted (by the coordinator: no other attempt runs) →
- *   encoded into the current file by the writing thread → staged (file closed and durable; STAGED is said) → committed.
+ *   encoded into the current files by the writing thread → staged (files closed and durable; STAGED is said) → committed.
  * - The end is not acknowledged to the stage before until the chunk is complete here, so the holder is always one who has it all.
- * - A file ends when it has reached its target size, or on FLUSH. Nothing but accepted chunks gets into a file, so no file is ever
- *   thrown away for the sake of one chunk.
+ * - Files end when they have reached their size (output_files.h), or on FLUSH, and are staged with all chunks whose rows they hold. Nothing but
+ *   accepted chunks gets into a file, so no file is ever thrown away for the sake of one chunk.
  * - A new coordinator is told what is accepted, and hears STAGED again for what it has not confirmed. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "manifest/manifest.h"
+#include "runtime/output_files.h"
 #include "runtime/output_log.h"
 #include "runtime/spool.h"
 #include "runtime/worker.h"
@@ -30,36 +28,29 @@ typedef struct chunk {
 } chunk;
 
 typedef GHEE_ARRAY(ghee_attempt) attempt_list;
-/** Chunks and their files, being written, or staged and not committed yet. `output` holds rows, `rejects` refused rows; a name is NULL where
- *  there are none. */
+/** Chunks and their files, being written, or staged and not committed yet. */
 typedef struct staged {
-  uint64_t ticket;
-  ghee_say_file output, rejects;
+  uint64_t ticket, rows, rejected;
+  ghee_say_files files;
   attempt_list chunks;
 } staged;
 
 struct ghee_output {
   ghee_worker *worker;
-  ghee_object_store *store;
-  const struct ghee_format_ops *format;
-  ghee_output_log *topic;        /* instead of store and format, where the output is one */
-  char *staging, *dead_staging;  /* of the output; of the dead letters, NULL if none are wanted */
+  ghee_output_files *files;      /* where the output is a folder */
+  ghee_output_log *topic;        /* where it is one */
   ghee_budget *budget;
   pthread_t thread;
   bool started;
   /* the writing thread's own */
-  ghee_sink *sink;
-  ghee_writer *writer;
   staged now;             /* the current files */
-  ghee_buffer rejects;    /* of the chunks in the current file */
-  uint64_t rejected;
-  uint32_t serial;
+  ghee_buffer rejects;    /* of the chunks in them */
   struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     GHEE_ARRAY(chunk *) chunks;
     GHEE_ARRAY(staged) staged;
-    attempt_list encoded;  /* in the current file: for HELLO */
+    attempt_list encoded;  /* in the current files: for HELLO */
     uint64_t next_ticket;
     bool flush, canceled;
   } locked;
@@ -165,62 +156,26 @@ void ghee_output_flush(ghee_output *output) {
   pthread_mutex_unlock(&output->locked.mutex);
 }
 
-/* ---- files ---- */
+/* ---- staged chunks ---- */
 
 static void staged_fini(staged *of) {
-  ghee_free(of->output.name);
-  ghee_free(of->output.checksum);
-  ghee_free(of->rejects.name);
-  ghee_free(of->rejects.checksum);
+  ghee_say_files_fini(&of->files);
   ghee_array_fini(&of->chunks);
   *of = (staged){0};
 }
 
-static ghee_status open_sink(ghee_output *output, const char *staging, const char *name, ghee_sink **out, ghee_error *err) {
-  char *uri = ghee_uri_join(staging, name);
-  if (!uri) return ghee_error_no_memory(err, "naming an output file");
-  ghee_sink *raw;
-  ghee_status status = output->store->ops->write(output->store, uri, &raw, err);
-  ghee_free(uri);
-  GHEE_TRY(status);
-  status = ghee_checksum_sink(raw, out, err);
-  if (status != GHEE_OK) raw->ops->close(raw);
-  return status;
-}
-
-/* Unique over workers, deaths and restarts, and sorted by worker. */
-static char *new_name(ghee_output *output, const char *stem, const char *suffix) {
-  return ghee_asprintf("%s-%03u-%08llx-%04u%s", stem, output->worker->index,
-                       (unsigned long long)((uint64_t)ghee_clock_wall_ms() ^ (uint64_t)getpid() << 22) & 0xffffffffULL, output->serial++, suffix);
-}
-
-static ghee_status open_file(ghee_output *output, ghee_schema *schema, ghee_error *err) {
-  const ghee_job_spec *spec = output->worker->spec;
-  output->now.output.name = new_name(output, "part", output->format->suffixes[0]);
-  if (!output->now.output.name) return ghee_error_no_memory(err, "naming an output file");
-  GHEE_TRY(open_sink(output, output->staging, output->now.output.name, &output->sink, err));
-  ghee_write_options options = {.codec = spec->codec, .row_group_rows = spec->row_group_rows, .csv_delimiter = spec->csv_delimiter};
-  return output->format->create(output->sink, schema, &options, &output->writer, err);
-}
-
-static ghee_status finish_sink(ghee_sink *sink, ghee_say_file *file, ghee_error *err) {
-  GHEE_TRY(sink->ops->finish(sink, err));
-  file->size_bytes = sink->written_bytes;
-  file->checksum = ghee_strdup(ghee_checksum_sink_text(sink));
-  return file->checksum ? GHEE_OK : ghee_error_no_memory(err, "closing an output file");
-}
-
-static ghee_say_file said_of(const ghee_say_file *file) {
-  static char none[] = "";
-  return file->name ? *file : (ghee_say_file){.name = none, .checksum = none, .rows = file->rows};
-}
-
-/* STAGED; it borrows from `of`. */
+/* FILE of each, then STAGED, which borrows from `of`; mutex held, so that those of two tickets do not mix. */
 static void say_staged(ghee_output *output, const staged *of) {
-  ghee_say_message message = {.what = GHEE_SAY_STAGED, .staged = {.ticket = of->ticket, .output = said_of(&of->output), .rejects = said_of(&of->rejects)}};
+  for (size_t i = 0; i < of->files.count; i++) {
+    ghee_say_message file = {.what = GHEE_SAY_FILE, .file = of->files.items[i]};
+    file.file.ticket = of->ticket;
+    (void)ghee_link_say(output->worker->link, &file);
+  }
+  ghee_say_message message = {.what = GHEE_SAY_STAGED,
+                              .staged = {.ticket = of->ticket, .rows = of->rows, .rejected = of->rejected, .files = (uint32_t)of->files.count}};
   message.staged.chunks.items = of->chunks.items;
   message.staged.chunks.count = of->chunks.count;
-  (void)ghee_link_say(output->worker->link, &message); /* said again to a new coordinator */
+  (void)ghee_link_say(output->worker->link, &message); /* all of it is said again to a new coordinator */
 }
 
 /* Hands the finished files over to the staged ones and says so. */
@@ -229,47 +184,28 @@ static ghee_status stage(ghee_output *output, ghee_error *err) {
   pthread_mutex_lock(&output->locked.mutex);
   now->ticket = ++output->locked.next_ticket;
   bool kept = ghee_array_push(&output->locked.staged, *now);
-  if (kept) output->locked.encoded.count = 0;
-  pthread_mutex_unlock(&output->locked.mutex);
-  if (!kept) return ghee_error_no_memory(err, "staging an output file");
-  say_staged(output, now);
-  *now = (staged){0};
-  return GHEE_OK;
-}
-
-/* The rejected rows of the current chunks, as a file of their own. */
-static ghee_status write_rejects(ghee_output *output, ghee_error *err) {
-  ghee_say_file *file = &output->now.rejects;
-  if (output->rejects.size == 0) return GHEE_OK;
-  file->rows = output->rejected;
-  file->name = new_name(output, "rejected", ".jsonl");
-  ghee_sink *sink = NULL;
-  ghee_status status = file->name ? open_sink(output, output->dead_staging, file->name, &sink, err) : ghee_error_no_memory(err, "naming a dead-letter file");
-  if (status == GHEE_OK) status = sink->ops->write(sink, output->rejects.data, output->rejects.size, err);
-  if (status == GHEE_OK) status = finish_sink(sink, file, err);
-  if (sink) sink->ops->close(sink);
-  ghee_buffer_clear(&output->rejects);
-  output->rejected = 0;
-  return status;
-}
-
-static ghee_status finish_file(ghee_output *output, ghee_error *err) {
-  if (output->writer) {
-    GHEE_TRY(output->format->finish(output->writer, err));
-    output->format->abandon(output->writer);
-    output->writer = NULL;
-    GHEE_TRY(finish_sink(output->sink, &output->now.output, err));
-    output->sink->ops->close(output->sink);
-    output->sink = NULL;
+  if (kept) {
+    output->locked.encoded.count = 0;
+    say_staged(output, now);
+    *now = (staged){0};
   }
-  GHEE_TRY(write_rejects(output, err));
-  return output->now.chunks.count > 0 ? stage(output, err) : GHEE_OK;
+  pthread_mutex_unlock(&output->locked.mutex);
+  return kept ? GHEE_OK : ghee_error_no_memory(err, "staging an output file");
 }
+
+/* Ends the current files; the refused rows of their chunks get a file of their own. */
+static ghee_status finish_files(ghee_output *output, ghee_error *err) {
+  staged *now = &output->now;
+  GHEE_TRY(output->topic ? GHEE_OK : ghee_output_files_finish(output->files, &now->files, err));
+  if (output->rejects.size > 0) GHEE_TRY(ghee_output_files_reject(output->files, &output->rejects, now->rejected, &now->files, err));
+  ghee_buffer_clear(&output->rejects);
+  return now->chunks.count > 0 ? stage(output, err) : GHEE_OK;
+}
+
+/* ---- encoding ---- */
 
 static ghee_status write_batch(ghee_output *output, ghee_batch *batch, ghee_error *err) {
-  if (output->topic) return ghee_output_log_write(output->topic, batch, err);
-  if (!output->writer) GHEE_TRY(open_file(output, batch->schema, err));
-  return output->format->write(output->writer, batch, err);
+  return output->topic ? ghee_output_log_write(output->topic, batch, err) : ghee_output_files_write(output->files, batch, err);
 }
 
 /* Commits the chunk whose rows were written, and those it rejected, once the ledger has the one before. */
@@ -279,11 +215,9 @@ static ghee_status commit_records(ghee_output *output, const ghee_attempt *attem
   bool go_on = !output->locked.canceled;
   pthread_mutex_unlock(&output->locked.mutex);
   if (!go_on) return GHEE_OK; /* undone when the output is closed */
-  ghee_output_mark mark = {.epoch = attempt->epoch, .chunk = attempt->chunk, .rows = output->now.output.rows, .rejected = output->rejected};
+  ghee_output_mark mark = {.epoch = attempt->epoch, .chunk = attempt->chunk, .rows = output->now.rows, .rejected = output->now.rejected};
   GHEE_TRY(ghee_output_log_reject(output->topic, &output->rejects, err));
   GHEE_TRY(ghee_output_log_commit(output->topic, &mark, err));
-  output->now.rejects.rows = output->rejected;
-  output->rejected = 0;
   ghee_buffer_clear(&output->rejects);
   return stage(output, err);
 }
@@ -294,13 +228,13 @@ static ghee_status encode(ghee_output *output, chunk *of, ghee_error *err) {
   ghee_status status;
   while ((status = ghee_spool_pop(&of->spool, &batch, err)) == GHEE_OK) {
     status = write_batch(output, &batch, err);
-    output->now.output.rows += (uint64_t)ghee_batch_rows(&batch);
+    output->now.rows += (uint64_t)ghee_batch_rows(&batch);
     ghee_batch_release(&batch);
     GHEE_TRY(status);
   }
   if (status != GHEE_CLOSED) return status;
   ghee_buffer_put(&output->rejects, of->rejects.data, of->rejects.size);
-  output->rejected += of->rejected;
+  output->now.rejected += of->rejected;
   GHEE_TRY(ghee_buffer_check(&output->rejects, "keeping rejected rows", err));
   if (!ghee_array_push(&output->now.chunks, of->attempt)) return ghee_error_no_memory(err, "encoding a chunk");
   pthread_mutex_lock(&output->locked.mutex);
@@ -309,9 +243,8 @@ static ghee_status encode(ghee_output *output, chunk *of, ghee_error *err) {
   pthread_mutex_unlock(&output->locked.mutex);
   if (!kept) return ghee_error_no_memory(err, "encoding a chunk");
   if (output->topic) return commit_records(output, &attempt, err);
-  bool full = output->sink && output->sink->written_bytes >= output->worker->spec->target_file_bytes;
   /* Many chunks without rows must not wait for a file that never fills; STAGED has to fit a message. */
-  return full || output->now.chunks.count >= 2048 ? finish_file(output, err) : GHEE_OK;
+  return ghee_output_files_full(output->files) || output->now.chunks.count >= 2048 ? finish_files(output, err) : GHEE_OK;
 }
 
 /* What the writing thread does next: an accepted chunk, else a flush, else it waits. False: canceled. */
@@ -336,7 +269,7 @@ static void *run(void *user) {
   ghee_error err;
   chunk *of;
   while (next_work(output, &of)) {
-    if ((of ? encode(output, of, &err) : finish_file(output, &err)) == GHEE_OK) continue;
+    if ((of ? encode(output, of, &err) : finish_files(output, &err)) == GHEE_OK) continue;
     ghee_error_prefix(&err, "cannot write the output");
     ghee_worker_fail(output->worker, &err);
     break;
@@ -399,29 +332,14 @@ static ghee_status open_topic(ghee_output *output, ghee_error *err) {
   return status;
 }
 
-static ghee_status open_store(ghee_output *output, ghee_error *err) {
-  const ghee_job_spec *spec = output->worker->spec;
-  if (spec->output_log) return open_topic(output, err);
-  output->format = ghee_format_named(spec->output_format);
-  if (!output->format || !output->format->create)
-    return ghee_error_set(err, GHEE_UNSUPPORTED, "output format %s cannot be written: take one of %s", spec->output_format, ghee_format_names());
-  GHEE_TRY(ghee_object_store_open(spec->output_uri, &output->store, err));
-  char *job = NULL;
-  GHEE_TRY(ghee_job_folder_read_id(output->worker->folder, &job, err));
-  ghee_status status = output->store->ops->staging(output->store, spec->output_uri, job, &output->staging, err);
-  if (status == GHEE_OK && spec->dead_letter_uri) status = output->store->ops->staging(output->store, spec->dead_letter_uri, job, &output->dead_staging, err);
-  ghee_free(job);
-  return status;
-}
-
 ghee_status ghee_output_open(ghee_worker *worker, ghee_output **out, ghee_error *err) {
   ghee_output *output = ghee_alloc_zero(1, sizeof *output);
   if (!output) return ghee_error_no_memory(err, "opening the output");
   output->worker = worker;
   pthread_mutex_init(&output->locked.mutex, NULL);
   pthread_cond_init(&output->locked.changed, NULL);
-  ghee_status status = ghee_budget_new(worker->of->buffer_bytes / 2, &output->budget, err);
-  if (status == GHEE_OK) status = open_store(output, err);
+  ghee_status status = ghee_budget_new(worker->of->buffer_bytes / (worker->spec->n_partition_by > 0 ? 4 : 2), &output->budget, err);
+  if (status == GHEE_OK) status = worker->spec->output_log ? open_topic(output, err) : ghee_output_files_open(worker, &output->files, err);
   if (status == GHEE_OK && pthread_create(&output->thread, NULL, run, output) != 0)
     status = ghee_error_set(err, GHEE_IO, "cannot start the writing thread");
   output->started = status == GHEE_OK;
@@ -439,8 +357,7 @@ void ghee_output_close(ghee_output *output) {
     ghee_output_cancel(output);
     pthread_join(output->thread, NULL);
   }
-  if (output->writer) output->format->abandon(output->writer);
-  if (output->sink) output->sink->ops->close(output->sink);
+  ghee_output_files_close(output->files);
   while (output->locked.chunks.count > 0) drop(output, output->locked.chunks.items[0]);
   for (size_t i = 0; i < output->locked.staged.count; i++) staged_fini(&output->locked.staged.items[i]);
   ghee_array_fini(&output->locked.chunks);
@@ -449,10 +366,7 @@ void ghee_output_close(ghee_output *output) {
   staged_fini(&output->now);
   ghee_buffer_fini(&output->rejects);
   ghee_output_log_close(output->topic);
-  if (output->store) ghee_object_store_close(output->store);
   ghee_budget_free(output->budget);
-  ghee_free(output->staging);
-  ghee_free(output->dead_staging);
   pthread_cond_destroy(&output->locked.changed);
   pthread_mutex_destroy(&output->locked.mutex);
   ghee_free(output);

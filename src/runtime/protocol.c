@@ -71,13 +71,6 @@ static void attempts(walk *w, ghee_attempt **items, size_t *count, size_t *capac
   for (size_t i = 0; i < *count; i++) attempt(w, &(*items)[i]);
 }
 
-static void file(walk *w, ghee_say_file *value) {
-  text(w, &value->name);
-  text(w, &value->checksum);
-  u64(w, &value->rows);
-  u64(w, &value->size_bytes);
-}
-
 static void visit(walk *w, ghee_say_message *m) {
   switch (m->what) {
     case GHEE_SAY_HELLO:
@@ -102,10 +95,19 @@ static void visit(walk *w, ghee_say_message *m) {
       u64(w, &m->complete.rows);
       u64(w, &m->complete.rejected);
       return;
+    case GHEE_SAY_FILE:
+      u64(w, &m->file.ticket);
+      flag(w, &m->file.dead_letter);
+      text(w, &m->file.name);
+      text(w, &m->file.checksum);
+      u64(w, &m->file.rows);
+      u64(w, &m->file.size_bytes);
+      return;
     case GHEE_SAY_STAGED:
       u64(w, &m->staged.ticket);
-      file(w, &m->staged.output);
-      file(w, &m->staged.rejects);
+      u64(w, &m->staged.rows);
+      u64(w, &m->staged.rejected);
+      u32(w, &m->staged.files);
       attempts(w, &m->staged.chunks.items, &m->staged.chunks.count, &m->staged.chunks.capacity);
       return;
     case GHEE_SAY_SCHEMA: case GHEE_SAY_FIXED_SCHEMA:

@@ -34,7 +34,7 @@ typedef enum ghee_frame_kind {
 typedef enum ghee_say {
   GHEE_SAY_HELLO = 1, GHEE_SAY_READY, GHEE_SAY_WANT, GHEE_SAY_PASSED, GHEE_SAY_LOST, GHEE_SAY_COMPLETE, GHEE_SAY_STAGED,
   GHEE_SAY_SCHEMA, GHEE_SAY_FAILED, GHEE_SAY_LOG, GHEE_SAY_METRICS,
-  GHEE_SAY_STEP, GHEE_SAY_CHECKPOINT, GHEE_SAY_RESULT, GHEE_SAY_BYE,
+  GHEE_SAY_STEP, GHEE_SAY_CHECKPOINT, GHEE_SAY_RESULT, GHEE_SAY_FILE, GHEE_SAY_BYE,
   /* ---- coordinator → worker ---- */
   GHEE_SAY_WELCOME = 64, GHEE_SAY_PEER, GHEE_SAY_NO_PEER, GHEE_SAY_LEASE, GHEE_SAY_REVOKE, GHEE_SAY_ACCEPT, GHEE_SAY_REFUSE,
   GHEE_SAY_COMMITTED, GHEE_SAY_FLUSH, GHEE_SAY_FIXED_SCHEMA, GHEE_SAY_GO, GHEE_SAY_STORED, GHEE_SAY_END
@@ -56,11 +56,12 @@ typedef struct ghee_say_hello {
 typedef struct ghee_say_passed { ghee_attempt attempt; uint32_t to; uint64_t number; } ghee_say_passed;
 /** COMPLETE: the sink has all of it. */
 typedef struct ghee_say_complete { ghee_attempt attempt; uint64_t rows, rejected; } ghee_say_complete;
-/** STAGED: chunks whose rows lie in a durable file of the staging folder, and whose refused rows in one of the dead letters' (name "": there
- *  were none). Recorded together or not at all. `ticket` is the worker's. */
-typedef struct ghee_say_file { char *name; char *checksum; uint64_t rows, size_bytes; } ghee_say_file;
+/** FILE: a durable file of the staging folder, of the output's or of the dead letters'; those of one ticket come right before its STAGED, one
+ *  message each, as a message has no room for the files of many partitions. `ticket` is the worker's. */
+typedef struct ghee_say_file { uint64_t ticket; bool dead_letter; char *name, *checksum; uint64_t rows, size_bytes; } ghee_say_file;
+/** STAGED: chunks whose rows, and whose refused rows, lie in the `files` files that were said before. Recorded together or not at all. */
 typedef struct ghee_say_staged {
-  uint64_t ticket; ghee_say_file output, rejects;
+  uint64_t ticket, rows, rejected; uint32_t files;
   struct { ghee_attempt *items; size_t count, capacity; } chunks;
 } ghee_say_staged;
 /** SCHEMA / FIXED_SCHEMA: what the stage gives out. The first to say it wins; everyone is told and casts to it. */
@@ -98,7 +99,7 @@ typedef struct ghee_say_message {
   ghee_say what;
   union {
     ghee_say_hello hello; uint32_t want; ghee_say_passed passed; ghee_attempt attempt; ghee_say_complete complete;
-    ghee_say_staged staged; ghee_say_schema schema; ghee_say_failed failed; ghee_say_log log; ghee_say_metrics metrics;
+    ghee_say_file file; ghee_say_staged staged; ghee_say_schema schema; ghee_say_failed failed; ghee_say_log log; ghee_say_metrics metrics;
     ghee_say_step step; ghee_say_checkpoint checkpoint; ghee_say_result result; ghee_say_welcome welcome; ghee_say_peer peer;
     ghee_say_lease lease; uint64_t ticket;
   };

@@ -93,11 +93,14 @@ static void messages(void) {
     ghee_buffer_fini(&bytes);
   }
   ghee_attempt attempts[2] = {{1, 2, 3}, {4, 5, 6}};
-  ghee_say_message staged = {.what = GHEE_SAY_STAGED, .staged = {.output = {.name = "part-0.parquet", .checksum = "blake2b:00", .rows = 7, .size_bytes = 8}}};
+  ghee_say_message staged = {.what = GHEE_SAY_STAGED, .staged = {.rows = 7, .files = 1}};
+  ghee_say_message file = {.what = GHEE_SAY_FILE, .file = {.name = "part-0.parquet", .checksum = "blake2b:00", .rows = 7, .size_bytes = 8}};
   staged.staged.chunks.items = attempts;
   staged.staged.chunks.count = 2;
   ghee_buffer bytes = {0};
   if (ghee_say_encode(&staged, &bytes, NULL) == GHEE_OK) seed("protocol", bytes.data, bytes.size);
+  ghee_buffer_clear(&bytes);
+  if (ghee_say_encode(&file, &bytes, NULL) == GHEE_OK) seed("protocol", bytes.data, bytes.size);
   ghee_buffer_fini(&bytes);
 }
 
