@@ -27,6 +27,10 @@ def post(batch):
     return {"id": batch["id"], "stars": np.round(batch["score"])}
 
 
+def post_in_parts(batch):
+    return {**post(batch), "part": batch["id"] % 5}
+
+
 def train(batches, ctx):
     counts = ctx.state if ctx.state is not None else np.zeros((ctx.epochs, ctx.params["rows"]), np.uint8)
     step = ctx.step
@@ -49,12 +53,18 @@ def input_of(source, **more):
     return ghee.Input(source, format="json" if source.startswith("kafka:") else None, **more)
 
 
-def task(kind, workers, source, out, name, rows, epochs, batch, checkpoint, transport):
+def output_of(out, partitioned):
+    if partitioned:
+        return ghee.Output(out, target_file_size="16KiB", partition_by=["part"], mode="overwrite_partitions")
+    return ghee.Output(out, target_file_size=None if out.startswith("kafka:") else "64KiB")
+
+
+def task(kind, workers, source, out, name, rows, epochs, batch, checkpoint, transport, partitioned=False):
     first = ghee.Stage(slow, workers=workers[0], batch_size=batch)
     if kind == "predict":
         return ghee.task.LocalTask(input_of(source), preprocess=first, predict=ghee.Stage(Predict, workers=workers[1]),
-                                   postprocess=ghee.Stage(post, workers=workers[2]),
-                                   output=ghee.Output(out, target_file_size=None if out.startswith("kafka:") else "64KiB"), name=name, max_crashes=0, transport=transport)
+                                   postprocess=ghee.Stage(post_in_parts if partitioned else post, workers=workers[2]), output=output_of(out, partitioned),
+                                   name=name, max_crashes=0, transport=transport)
     stage = ghee.Stage(train, workers=workers[1], batch_size=batch, form="numpy", args={"rows": rows, "out": out, "checkpoint": checkpoint})
     return ghee.task.LocalTask(input_of(source, epochs=epochs, shuffle=ghee.Shuffle(seed=5, window=2)), preprocess=first, train=stage, name=name,
                                max_crashes=0, transport=transport)

@@ -74,8 +74,22 @@ class Run:
         self.sink, self.env = sink, env or {}
         self.folder = self.state / "ghee" / "jobs" / name
         out = sink.uri(f"{name}/out") if job["kind"] == "predict" else str(self.out)
+        if job.get("partitioned"):
+            self.put_old()
         self.argument = json.dumps({**job, "source": str(source), "out": out, "name": name})
         self.kills = []
+
+    def put_old(self):
+        """An output that is there already: ids that the job replaces (part=0), and one that it leaves alone (part=9)."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        old = self.base / "old"
+        for part, ids in [(0, [1, 2, 3]), (9, [self.job["rows"]])]:
+            (old / f"part={part}").mkdir(parents=True)
+            pq.write_table(pa.table({"id": ids, "stars": [0.0] * len(ids)}), old / f"part={part}" / "part-old.parquet")
+        self.sink.put(old, f"{self.name}/out")
+        shutil.rmtree(old)
 
     def start(self, resume=False):
         env = {**os.environ, **self.env, "XDG_STATE_HOME": str(self.state), "TMPDIR": str(self.temp)}
@@ -142,7 +156,8 @@ class Run:
             import pyarrow.parquet as pq
 
             self.sink.get(f"{self.name}/out", self.out)
-            ids = np.concatenate([pq.read_table(f)["id"].to_numpy() for f in sorted(self.out.glob("*.parquet"))] or [np.zeros(0, np.int64)])
+            ids = np.concatenate([pq.ParquetFile(f).read()["id"].to_numpy() for f in sorted(self.out.rglob("*.parquet"))] or [np.zeros(0, np.int64)])
+            rows += self.job.get("partitioned", False)  # the old one that stays
             seen = np.bincount(ids, minlength=rows)
         else:
             seen = sum(np.load(self.out / f"{k}.npy").astype(np.int64) for k in range(self.job["workers"][1]))
@@ -159,7 +174,7 @@ class Run:
         found += [f"temporary file {p}" for p in self.temp.iterdir()]
         expected = {"out", "tmp", "state", "client.log"}
         found += [f"beside the output: {p.name}" for p in self.base.iterdir() if p.name not in expected]
-        allowed = ("part-", "_manifest.json", "_SUCCESS") if self.job["kind"] == "predict" else tuple(f"{k}.npy" for k in range(8))
+        allowed = ("part-", "part=", "_manifest.json", "_SUCCESS") if self.job["kind"] == "predict" else tuple(f"{k}.npy" for k in range(8))
         found += [f"in the output: {p.name}" for p in self.out.iterdir() if not p.name.startswith(allowed)]
         if self.job["kind"] == "predict":
             found += [f"beside the output: {name}" for name in self.sink.left(f"{self.name}/out")]
