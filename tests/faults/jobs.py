@@ -65,6 +65,8 @@ def task(kind, workers, source, out, name, rows, epochs, batch, checkpoint, tran
         return ghee.task.LocalTask(input_of(source), preprocess=first, predict=ghee.Stage(Predict, workers=workers[1]),
                                    postprocess=ghee.Stage(post_in_parts if partitioned else post, workers=workers[2]), output=output_of(out, partitioned),
                                    name=name, max_crashes=0, transport=transport)
+    if workers[0] % 2:  # no function: shuffled rows go straight to the ranks
+        first = ghee.Stage(workers=workers[0], batch_size=batch)
     stage = ghee.Stage(train, workers=workers[1], batch_size=batch, form="numpy", args={"rows": rows, "out": out, "checkpoint": checkpoint})
     return ghee.task.LocalTask(input_of(source, epochs=epochs, shuffle=ghee.Shuffle(seed=5, window=2)), preprocess=first, train=stage, name=name,
                                max_crashes=0, transport=transport)
