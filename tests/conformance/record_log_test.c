@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../services/kafka/admin.h"
+#include "../services/kafka/c11_threads.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/nth_alloc.h"
