@@ -4,6 +4,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Pa
 from conftest import program, read_ids
 from kafka import Broker, CannotInstall
 from test_follow import Job, values, verified
+
+AWAY_S = 20
 
 
 @pytest.fixture
@@ -38,6 +41,30 @@ def test_a_bounded_job_waits_for_a_dead_broker(broker, tmp_path):
     text = job.stdout.read()
     assert job.wait(120) == 0, text
     assert np.array_equal(read_ids(tmp_path / "out"), np.arange(rows))
+
+
+@pytest.mark.parametrize("output", ["files", "topic"])
+def test_a_broker_is_away_for_long(broker, tmp_path, own_state, output):
+    """Longer than the clients' own time limits, in the middle of reading and of commits: the job goes on, or stops with words and is resumed."""
+    rows = 200_000
+    source, target = broker.topic(2), broker.topic(2)
+    broker.write(source, values(0, rows), partitions=2)
+    (tmp_path / "job.yaml").write_text(json.dumps({"name": "away", "input": {"uri": broker.uri(source), "format": "json"}, "preprocess": {"workers": 2},
+                                                   "output": {"uri": broker.uri(target) if output == "topic" else "out"}}))
+    job = subprocess.Popen([program(), "run", "job.yaml"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for line in job.stdout:
+        if line.startswith("running"):
+            break
+    broker.kill()
+    time.sleep(AWAY_S)  # what is tested is that it lasts
+    broker.up()
+    text, code = job.stdout.read(), job.wait(300)
+    while code != 0:
+        assert code == 9 and "check that the brokers are up" in text, text
+        done = subprocess.run([program(), "resume", "away"], cwd=tmp_path, capture_output=True, text=True)
+        text, code = done.stderr, done.returncode
+    got = np.sort([json.loads(value)["id"] for _, _, value in broker.read(target)]) if output == "topic" else read_ids(tmp_path / "out")
+    assert np.array_equal(got, np.arange(rows))
 
 
 def test_a_job_that_follows_waits_for_a_dead_broker(broker, tmp_path, own_state):
