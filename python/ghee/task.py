@@ -76,6 +76,7 @@ class Output:
     mode              "error": the folder must not be there (ExistsError); "overwrite"; "append"; "overwrite_partitions": of an output that is
                       there only the partitions are replaced that get rows
     partition_by      columns that become folders, `country=de/day=2024-02-29/…`, and are not in the files; as Hive and Spark have it
+    sort_by           columns by which the rows of each file are in order, "-column" for a falling one; nulls last
     options           settings of the storage, as those of an Input
 
     Or a topic ("kafka://host:9092/topic"), which gets each row exactly once. For it are:
@@ -97,6 +98,7 @@ class Output:
     partition: Optional[str] = None
     headers: Optional[Sequence[str]] = None
     partition_by: Optional[Sequence[str]] = None
+    sort_by: Optional[Sequence[str]] = None
 
 
 @dataclasses.dataclass

@@ -303,8 +303,30 @@ static ghee_status read_partitions(ghee_job_spec *spec, const ghee_node *output,
   return GHEE_OK;
 }
 
+/* Columns, with '-' before those that fall. */
+static ghee_status read_sort(ghee_job_spec *spec, const ghee_node *output, ghee_error *err) {
+  const char *const *texts = NULL;
+  size_t n = 0;
+  const ghee_node *at = ghee_node_get(output, "sort_by");
+  GHEE_TRY(read_columns(spec, output, "sort_by", &texts, &n, err));
+  ghee_sort_key *keys = keep(spec, ghee_alloc_zero(n + 1, sizeof *keys));
+  if (!keys) return no_memory(err);
+  for (size_t i = 0; i < n; i++) {
+    keys[i].descending = texts[i][0] == '-' && texts[i][1];
+    keys[i].column = texts[i] + keys[i].descending;
+    for (size_t k = 0; k < i; k++)
+      if (strcmp(keys[k].column, keys[i].column) == 0) return ghee_node_error(at, err, "column %s is named twice", keys[i].column);
+    for (size_t k = 0; k < spec->n_partition_by; k++)
+      if (strcmp(spec->partition_by[k], keys[i].column) == 0)
+        return ghee_node_error(at, err, "sort_by: column %s is in partition_by, so it is the same in all rows of a file", keys[i].column);
+  }
+  spec->sort_by = keys;
+  spec->n_sort_by = n;
+  return GHEE_OK;
+}
+
 static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
-  static const char *const known[] = {"uri", "format", "codec", "target_file_size", "row_group_rows", "mode", "partition_by", "options",
+  static const char *const known[] = {"uri", "format", "codec", "target_file_size", "row_group_rows", "mode", "partition_by", "sort_by", "options",
                                       "key", "partition", "headers", NULL};
   static const char *const modes[] = {"error", "overwrite", "append", "overwrite_partitions", NULL};
   const ghee_node *output = NULL;
@@ -335,6 +357,7 @@ static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const
   GHEE_TRY(ghee_node_read_choice(output, "mode", modes, &mode, err));
   spec->mode = (ghee_output_mode)mode;
   GHEE_TRY(read_partitions(spec, output, err));
+  GHEE_TRY(read_sort(spec, output, err));
   for (size_t i = 0; i < spec->n_input_uris; i++)
     if (strcmp(spec->input_uris[i], spec->output_uri) == 0) return ghee_node_error(output, err, "output and input are the same place, %s", uri);
   return GHEE_OK;

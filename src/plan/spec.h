@@ -9,13 +9,15 @@
  *   preprocess:  {run: "features:preprocess", workers: 16, batch_size: 8192, args: {…}, timeout: 30s, as: numpy,
  *                 rows: any, cpu: 1, memory: 2Gi, gpu: 0, image: "reco:1", env: {K: V}}
  *   train:       {…}          or   predict: {…}      and then optionally   postprocess: {…}
- *   output:  {uri: out, format: parquet, codec: zstd, target_file_size: 256MiB, row_group_rows: 1048576, mode: error, partition_by: [country]}
+ *   output:  {uri: out, format: parquet, codec: zstd, target_file_size: 256MiB, row_group_rows: 1048576, mode: error, partition_by: [country],
+ *            sort_by: [day, -rating]}
  *   output:  {uri: "kafka://host:9092/topic", format: json | ipc, key: COLUMN, partition: COLUMN, headers: [COLUMN], options: {…}}
  *   order: planned | any     on_reject: stop | divert     dead_letter: URI     max_crashes: 5      buffer: 64MiB
  *   transport: shm | zmq */
 #ifndef GHEE_PLAN_SPEC_H
 #define GHEE_PLAN_SPEC_H
 
+#include "batch/sort.h"
 #include "storage/record_log.h"
 #include "text/document.h"
 
@@ -76,6 +78,7 @@ typedef struct ghee_job_spec {
   ghee_settings output_options;
   const char *output_format, *codec; uint64_t target_file_bytes; int64_t row_group_rows; ghee_output_mode mode;
   const char *const *partition_by; size_t n_partition_by; /* columns that become folders; 0: none */
+  const ghee_sort_key *sort_by; size_t n_sort_by; /* the rows of each file are in this order; 0: as they come */
   ghee_order order;
   bool divert; const char *dead_letter_uri;
   bool dead_letter_log;     /* it is a topic, of the brokers of the output */

@@ -62,6 +62,18 @@ static void put_input(ghee_json *json, const ghee_job_spec *spec) {
   ghee_json_end_map(json);
 }
 
+static void put_sort(ghee_json *json, const ghee_job_spec *spec) {
+  if (spec->n_sort_by == 0) return;
+  ghee_json_begin_list(json, "sort_by");
+  for (size_t i = 0; i < spec->n_sort_by; i++) {
+    char *text = ghee_asprintf("%s%s", spec->sort_by[i].descending ? "-" : "", spec->sort_by[i].column);
+    if (text) ghee_json_text(json, NULL, text);
+    else json->out->failed = true;
+    ghee_free(text);
+  }
+  ghee_json_end_list(json);
+}
+
 static void put_output(ghee_json *json, const ghee_job_spec *spec) {
   static const char *const modes[] = {"error", "overwrite", "append", "overwrite_partitions"};
   ghee_json_begin_map(json, "output");
@@ -79,6 +91,7 @@ static void put_output(ghee_json *json, const ghee_job_spec *spec) {
   ghee_json_uint(json, "target_file_size", spec->target_file_bytes);
   if (spec->row_group_rows) ghee_json_int(json, "row_group_rows", spec->row_group_rows);
   ghee_json_text(json, "mode", modes[spec->mode]);
+  put_sort(json, spec);
   if (spec->n_partition_by) put_texts(json, "partition_by", spec->partition_by, spec->n_partition_by);
   ghee_json_end_map(json);
 }

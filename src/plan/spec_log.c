@@ -191,7 +191,7 @@ ghee_status ghee_spec_read_log(ghee_job_spec *spec, const ghee_node *input, ghee
 }
 
 ghee_status ghee_spec_read_output_log(ghee_job_spec *spec, const ghee_node *output, ghee_error *err) {
-  static const char *const formats[] = {"json", "ipc", NULL}, *const of_files[] = {"codec", "target_file_size", "row_group_rows", "mode", "partition_by", NULL};
+  static const char *const formats[] = {"json", "ipc", NULL}, *const of_files[] = {"codec", "target_file_size", "row_group_rows", "mode", "partition_by", "sort_by", NULL};
   int format = 0;
   for (const char *const *key = of_files; *key; key++)
     if (ghee_node_get(output, *key)) return ghee_node_error(ghee_node_get(output, *key), err, "%s is for files; this output is a topic, to which records are added", *key);

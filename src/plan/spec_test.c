@@ -68,7 +68,8 @@ static void the_canonical_form_reads_back_to_itself(void **state) {
       "input: {uri: data}\npreprocess: {}\npredict: {run: 'code:p.pkl'}\npostprocess: {}\n"
       "output: {uri: out, format: csv, mode: append, target_file_size: 1MB, row_group_rows: 5}\non_reject: divert\ndead_letter: dead\norder: planned\n",
       "input: {uri: 'kafka://h:1/in', format: ipc, metadata: [offset], to: {0: 7}}\npredict: {}\n"
-      "output: {uri: 'kafka://h:1/out', format: json, key: a, partition: b, headers: [c, d]}\non_reject: divert\ndead_letter: 'kafka://h:1/dead'\n"};
+      "output: {uri: 'kafka://h:1/out', format: json, key: a, partition: b, headers: [c, d]}\non_reject: divert\ndead_letter: 'kafka://h:1/dead'\n",
+      "input: {uri: data}\npreprocess: {}\noutput: {uri: out, partition_by: [country, day], sort_by: [a, -b, '-'], mode: overwrite_partitions}\n"};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     ghee_job_spec *spec = good(texts[i]);
     ghee_buffer first = {0}, second = {0};
@@ -114,6 +115,15 @@ static void mistakes_are_named_with_their_place(void **state) {
       {"input: {uri: a}\npredict: {}\noutput: {uri: b}\non_reject: divert\n", GHEE_INVALID, "job:4:", "dead_letter"},
       {"input: {uri: a}\npredict: {}\noutput: {uri: b, key: c}\n", GHEE_INVALID, "job:3:", "for topics"},
       {"input: {uri: a}\npredict: {}\noutput: {uri: 'kafka://h:1/b'}\non_reject: divert\ndead_letter: c\n", GHEE_INVALID, "job:5:", "must be a topic"},
+      {"input: {uri: a}\npredict: {}\noutput: {uri: b, partition_bi: [c]}\n", GHEE_INVALID, "job:3:", "partition_by"},
+      {"input: {uri: a}\npredict: {}\noutput: {uri: b, partition_by: [c, c]}\n", GHEE_INVALID, "job:3:", "named twice"},
+      {"input: {uri: a}\npredict: {}\noutput: {uri: b, partition_by: [_c]}\n", GHEE_INVALID, "job:3:", "rename the column"},
+      {"input: {uri: a}\npredict: {}\noutput: {uri: b, mode: overwrite_partitions}\n", GHEE_INVALID, "job:3:", "needs partition_by"},
+      {"input: {uri: a}\npredict: {}\noutput: {uri: b, mode: overwrite_partition}\n", GHEE_INVALID, "job:3:", "overwrite_partitions"},
+      {"input: {uri: a}\npredict: {}\noutput: {uri: b, sort_by: [c, -c]}\n", GHEE_INVALID, "job:3:", "named twice"},
+      {"input: {uri: a}\npredict: {}\noutput: {uri: b, partition_by: [c], sort_by: [-c]}\n", GHEE_INVALID, "job:3:", "same in all rows"},
+      {"name: n\ninput: {uri: 'kafka://h:1/t', to: never, format: json}\npredict: {}\noutput: {uri: b, partition_by: [c], mode: overwrite_partitions}\n", GHEE_INVALID, "job:4:", "follows a topic"},
+      {"input: {uri: a}\npredict: {}\noutput: {uri: 'kafka://h:1/t', partition_by: [c]}\n", GHEE_INVALID, "job:3:", "is for files"},
       {"name: a/b\ninput: {uri: a}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "a/b"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     ghee_job_spec *spec;

@@ -338,7 +338,7 @@ ghee_status ghee_output_open(ghee_worker *worker, ghee_output **out, ghee_error 
   output->worker = worker;
   pthread_mutex_init(&output->locked.mutex, NULL);
   pthread_cond_init(&output->locked.changed, NULL);
-  ghee_status status = ghee_budget_new(worker->of->buffer_bytes / (worker->spec->n_partition_by > 0 ? 4 : 2), &output->budget, err);
+  ghee_status status = ghee_budget_new(worker->of->buffer_bytes / (worker->spec->n_partition_by + worker->spec->n_sort_by > 0 ? 4 : 2), &output->budget, err);
   if (status == GHEE_OK) status = worker->spec->output_log ? open_topic(output, err) : ghee_output_files_open(worker, &output->files, err);
   if (status == GHEE_OK && pthread_create(&output->thread, NULL, run, output) != 0)
     status = ghee_error_set(err, GHEE_IO, "cannot start the writing thread");

@@ -4,7 +4,9 @@
  * Design notes
  * - A *set* is what has been written since the last finish; its files are handed over together, with the chunks whose rows they hold.
  * - Without partitions a set is one file, full when it has its target size. With partitions the rows of a set are collected (partitions.h) up to about
- *   four times the target size, then each partition is written: a file, or more of the target size each. One file is open at a time. */
+ *   four times the target size, then each partition is written: a file, or more of the target size each. One file is open at a time.
+ * - Rows that are to be in order are collected likewise, without partition_by as one partition, and sorted in memory: a set, and a file, has no more than
+ *   what the sink has for it, a quarter of its buffer. */
 #ifndef GHEE_RUNTIME_OUTPUT_FILES_H
 #define GHEE_RUNTIME_OUTPUT_FILES_H
 

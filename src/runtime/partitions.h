@@ -16,7 +16,7 @@ enum { GHEE_PARTITIONS_MOST = 10000 };
 /** Owner: one thread. */
 typedef struct ghee_partitions ghee_partitions;
 
-/** Borrows `columns`; `folder` (borrowed) is where rows are put that find no room in `budget_bytes`. out gives: ghee_partitions_free. */
+/** Borrows `columns` (none: all rows are of one partition, named ""); `folder` (borrowed) is where rows are put that find no room in `budget_bytes`. out gives: ghee_partitions_free. */
 ghee_status ghee_partitions_new(const char *const *columns, size_t n, size_t budget_bytes, const char *folder, ghee_partitions **out, ghee_error *err);
 void ghee_partitions_free(ghee_partitions *partitions);
 
