@@ -4,7 +4,8 @@
  * Design notes
  * - A file is written under a hidden name beside its own and renamed once it is whole. What WebHDFS is sent it acknowledges only at the end
  *   of a request, and a writer that dies leaves a shorter file that looks well; so a file is sent in pieces, each a request of its own
- *   (CREATE, then APPEND) whose bytes are kept until it is answered. One piece is under way while the next is filled.
+ *   (CREATE, then APPEND) whose bytes are kept until it is answered. One piece is under way while the next is filled. An APPEND costs the
+ *   cluster a lease and the opening and closing of the last block, so pieces grow with the file, to what two of them may take of memory.
  * - A piece that failed may be there in part. Once nobody writes to the file any more (an empty APPEND makes the NameNode see to that, within
  *   a minute or so) its length tells how much, and the rest is appended.
  * - At the end the length of the closed file must be what was written. */
@@ -17,13 +18,14 @@
 #include "base/random.h"
 #include "storage/hdfs.h"
 
-enum { PIECE_BYTES = 8 << 20, RECOVERY_MS = 120000 };
+enum { FIRST_PIECE_BYTES = 8 << 20, LAST_PIECE_BYTES = 32 << 20, RECOVERY_MS = 120000 };
 
 typedef struct hdfs_sink {
   ghee_sink base;
   ghee_hdfs_store *store;
   char *uri, *path, *temporary, *what;
   ghee_buffer filling, sending;
+  size_t piece_bytes;            /* of the one that is being filled */
   uint64_t there_bytes;          /* acknowledged */
   bool created, begun;           /* the first piece is there; it may be there */
   char *location;                /* of the request under way */
@@ -130,6 +132,7 @@ static ghee_status settle(hdfs_sink *of, ghee_error *err) {
 
 static ghee_status send_piece(hdfs_sink *of, ghee_error *err) {
   GHEE_TRY(settle(of, err));
+  if (of->piece_bytes < LAST_PIECE_BYTES) of->piece_bytes *= 2;
   ghee_buffer full = of->filling;
   of->filling = of->sending;
   of->sending = full;
@@ -149,13 +152,13 @@ static ghee_status sink_write(ghee_sink *sink, const void *data, size_t size_byt
   if (of->failed != GHEE_OK) return refuse(of, err);
   if (of->finished) return ghee_error_set(err, GHEE_INTERNAL, "%s is written to after its end", of->uri);
   for (const uint8_t *at = data; size_bytes > 0;) {
-    size_t n = PIECE_BYTES - of->filling.size < size_bytes ? PIECE_BYTES - of->filling.size : size_bytes;
+    size_t n = of->piece_bytes - of->filling.size < size_bytes ? of->piece_bytes - of->filling.size : size_bytes;
     ghee_buffer_put(&of->filling, at, n);
     if (of->filling.failed) return of->failed = ghee_error_no_memory(err, "writing a file");
     at += n;
     size_bytes -= n;
     sink->written_bytes += n;
-    if (of->filling.size == PIECE_BYTES) GHEE_TRY(send_piece(of, err));
+    if (of->filling.size == of->piece_bytes) GHEE_TRY(send_piece(of, err));
   }
   return GHEE_OK;
 }
@@ -221,6 +224,7 @@ ghee_status ghee_hdfs_store_write(ghee_object_store *base, const char *uri, ghee
   if (!of) return ghee_error_no_memory(err, "writing a file");
   of->base.ops = &ops;
   of->store = (ghee_hdfs_store *)base;
+  of->piece_bytes = FIRST_PIECE_BYTES;
   of->uri = ghee_strdup(uri);
   of->what = ghee_asprintf("cannot write %s", uri);
   of->base.name = of->uri;
