@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Partitions on storages that cannot exchange folders: what is replaced, what stays, and that nothing lies beside the output."""
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import ghee
+from ghee.task import LocalTask
+from storages import STORAGES, CannotInstall
+
+
+@ghee.arrow
+def same(batch):
+    return batch
+
+
+def run(folder, store, name, ids, keys, mode):
+    folder.mkdir()
+    pq.write_table(pa.table({"id": ids, "key": keys}), folder / "a.parquet")
+    LocalTask(folder, preprocess=same, output=ghee.Output(store.uri(name), partition_by=["key"], mode=mode)).run()
+
+
+@pytest.mark.parametrize("storage", ["s3", "hdfs"])
+def test_partitions_are_replaced(storage, tmp_path, monkeypatch):
+    try:
+        with STORAGES[storage]() as store:
+            for name, value in store.env.items():
+                monkeypatch.setenv(name, value)
+            check(store, tmp_path)
+    except CannotInstall as e:
+        pytest.skip(str(e))
+
+
+def check(store, tmp_path):
+    run(tmp_path / "one", store, "parted/out", list(range(30)), [f"k/{i % 3}" for i in range(30)], "error")
+    before = set(store.names("parted/out"))
+    run(tmp_path / "two", store, "parted/out", [100, 101], ["k/1", "k/7"], "overwrite_partitions")
+    store.get("parted/out", tmp_path / "got")
+    after = set(store.names("parted/out"))
+    assert {n for n in before if n.startswith(("key=k%2F0/", "key=k%2F2/"))} < after
+    assert not {n for n in before if n.startswith("key=k%2F1/")} & after
+    found = {}
+    for file in (tmp_path / "got").rglob("*.parquet"):
+        found.setdefault(file.parent.name, []).extend(pq.ParquetFile(file).read()["id"].to_pylist())
+    assert {k: sorted(v) for k, v in found.items()} == {
+        "key=k%2F0": list(range(0, 30, 3)), "key=k%2F1": [100], "key=k%2F2": list(range(2, 30, 3)), "key=k%2F7": [101]}
+    manifest = json.loads((tmp_path / "got" / "_manifest.json").read_text())
+    assert {f["name"] for f in manifest["files"]} == after - {"_manifest.json", "_SUCCESS"}
+    assert store.left("parted/out") == []
