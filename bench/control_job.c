@@ -182,10 +182,12 @@ static void on_lease(bench *of, worker *reader, const ghee_attempt *attempt) {
 }
 
 static void stage(worker *sink, uint32_t index) {
-  char name[48], checksum[] = "blake2b:0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8", none[] = "";
+  char name[48], checksum[] = "blake2b:0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8";
+  uint64_t rows = 1000 * sink->file.count;
   snprintf(name, sizeof name, "part-%03u-%08x-%04u.parquet", index, 0x5eed0000 + index, (unsigned)sink->ticket);
-  ghee_say_message message = {.what = GHEE_SAY_STAGED, .staged = {.ticket = ++sink->ticket, .rejects = {.name = none, .checksum = none}}};
-  message.staged.output = (ghee_say_file){.name = name, .checksum = checksum, .rows = 1000 * sink->file.count, .size_bytes = sink->file.count << 20};
+  sink->ticket++;
+  say(sink, &(ghee_say_message){.what = GHEE_SAY_FILE, .file = {.ticket = sink->ticket, .name = name, .checksum = checksum, .rows = rows, .size_bytes = sink->file.count << 20}});
+  ghee_say_message message = {.what = GHEE_SAY_STAGED, .staged = {.ticket = sink->ticket, .rows = rows, .files = 1}};
   message.staged.chunks.items = sink->file.items;
   message.staged.chunks.count = sink->file.count;
   say(sink, &message);
