@@ -4,6 +4,8 @@ BUILD ?= build/release
 PRESET ?= release
 ROWS ?= 2000000
 PYTHON := .venv/bin/python
+# Tests wait more than they compute: for servers, for deaths. A file's tests stay together, and share its servers.
+PYTEST = PATH=$(abspath $(BUILD)):$$PATH $(PYTHON) -m pytest -q -n 3 --dist loadfile tests
 
 .PHONY: help setup build demo test test-c test-python test-deep bench wheel lint clean
 
@@ -23,13 +25,13 @@ demo: build ## ratings of MovieLens-20M's shape: train, predict every pair, writ
 test: build ## all tests: C under ctest, Python under pytest
 	@tools/check_layers
 	@status=0; ctest --test-dir $(BUILD) --output-on-failure -j2 || status=1; \
-	PATH=$(abspath $(BUILD)):$$PATH $(PYTHON) -m pytest -q tests || status=1; exit $$status
+	$(PYTEST) || status=1; exit $$status
 
 test-c: build ## the C tests alone
 	@ctest --test-dir $(BUILD) --output-on-failure -j2
 
 test-python: build ## the Python tests alone
-	@PATH=$(abspath $(BUILD)):$$PATH $(PYTHON) -m pytest -q tests
+	@$(PYTEST)
 
 test-deep: setup ## sanitizers, fuzzers, the n-th allocation failing, 200 kill storms
 	@tools/test_deep
