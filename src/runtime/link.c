@@ -207,7 +207,7 @@ static void *run(void *user) {
   return NULL;
 }
 
-ghee_status ghee_link_start(ghee_worker *worker, const char *address, ghee_link **out, ghee_error *err) {
+ghee_status ghee_link_start(ghee_worker *worker, const char *address, ghee_error *err) {
   ghee_link *link = ghee_alloc_zero(1, sizeof *link);
   if (!link) return ghee_error_no_memory(err, "starting the link to the coordinator");
   link->worker = worker;
@@ -227,10 +227,8 @@ ghee_status ghee_link_start(ghee_worker *worker, const char *address, ghee_link 
   if (status != GHEE_OK) {
     worker->link = NULL;
     ghee_link_free(link);
-    return status;
   }
-  *out = link;
-  return GHEE_OK;
+  return status;
 }
 
 void ghee_link_end(ghee_link *link) {

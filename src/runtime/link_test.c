@@ -104,10 +104,9 @@ static int teardown(void **state) {
 /* A worker may get ready while nobody is there to hear it: each coordinator hears it all the same, behind its welcome. */
 static void test_each_coordinator_hears_that_it_is_ready(void **state) {
   (void)state;
-  ghee_link *link;
   ghee_say_message ready = {.what = GHEE_SAY_READY};
-  assert_int_equal(ghee_link_start(&worker, "its receiver", &link, NULL), GHEE_OK);
-  assert_int_equal(ghee_link_say(link, &ready), GHEE_CLOSED);
+  assert_int_equal(ghee_link_start(&worker, "its receiver", NULL), GHEE_OK);
+  assert_int_equal(ghee_link_say(worker.link, &ready), GHEE_CLOSED);
   get_ready();
   for (uint32_t generation = 1; generation < 4; generation++) {
     come();
@@ -115,18 +114,17 @@ static void test_each_coordinator_hears_that_it_is_ready(void **state) {
     welcome(generation);
     if (generation < 3) go();
   }
-  ghee_link_stop(link);
+  ghee_link_stop(worker.link);
   assert_next(GHEE_SAY_BYE);
   go();
-  ghee_link_free(link);
+  ghee_link_free(worker.link);
 }
 
 /* What earlier generations leased is void; what this one has said is not. */
 static void test_a_new_generation_makes_the_old_void(void **state) {
   (void)state;
-  ghee_link *link;
   ghee_attempt old = {.chunk = 1, .token = UINT64_C(1) << 32 | 7}, young = {.chunk = 1, .token = UINT64_C(2) << 32};
-  assert_int_equal(ghee_link_start(&worker, "its receiver", &link, NULL), GHEE_OK);
+  assert_int_equal(ghee_link_start(&worker, "its receiver", NULL), GHEE_OK);
   get_ready();
   come();
   assert_hello(0);
@@ -141,9 +139,9 @@ static void test_a_new_generation_makes_the_old_void(void **state) {
   assert_hello(2); /* all of the second is done by now */
   assert_false(ghee_attempts_alive(&worker.attempts, &old));
   assert_true(ghee_attempts_alive(&worker.attempts, &young));
-  ghee_link_stop(link);
+  ghee_link_stop(worker.link);
   go();
-  ghee_link_free(link);
+  ghee_link_free(worker.link);
 }
 
 int main(void) {

@@ -394,7 +394,7 @@ static ghee_status start_parts(ghee_worker *worker, ghee_error *err) {
   if (worker->inlet && worker->of->batch_rows > 0) GHEE_TRY(ghee_rebatch_new(worker->of->batch_rows, &worker->rebatch, err));
   if (worker->last && !worker->train) GHEE_TRY(ghee_output_open(worker, &worker->output, err));
   if (worker->first) GHEE_TRY(ghee_source_start(worker, &worker->source, err));
-  return ghee_link_start(worker, address, &worker->link, err);
+  return ghee_link_start(worker, address, err);
 }
 
 static void stop_parts(ghee_worker *worker) {

@@ -125,7 +125,8 @@ ghee_status ghee_worker_fix_schema(ghee_worker *worker, ghee_batch *batch, ghee_
 ghee_schema *ghee_worker_fixed(ghee_worker *worker, uint32_t stage);
 
 /* ---- link.c ---- */
-ghee_status ghee_link_start(ghee_worker *worker, const char *address, ghee_link **out, ghee_error *err);
+/** Sets worker->link before anything is heard. */
+ghee_status ghee_link_start(ghee_worker *worker, const char *address, ghee_error *err);
 /** The worker shall end, as END would have it. Thread: any. */
 void ghee_link_end(ghee_link *link);
 /** Ends the thread, says BYE if it can: nothing is heard from now on, and nothing said. */

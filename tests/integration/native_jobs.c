@@ -133,6 +133,7 @@ static void resumes_after_the_death_of_the_client(void **state) {
   assert_int_equal(ghee("run", "job.json", NULL), 16);
   kill(client, SIGKILL);
   assert_int_equal(ghee_end(client), -SIGKILL);
+  while (processes("ghee-coordinator", NULL) > 0) usleep(1000);
   assert_int_equal(ghee("status", "--json", "slow", NULL), 0);
   assert_null(strstr(printed(), "\"state\": \"running\""));
   assert_int_equal(ghee("run", "job.json", NULL), 8);
