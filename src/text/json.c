@@ -98,6 +98,7 @@ void ghee_json_real(ghee_json *json, const char *key, double value) {
     if (strtod(text, NULL) == value) break;
   }
   put(json, text);
+  if (!strpbrk(text, ".e")) put(json, ".0"); /* it stays a real number, and −0 negative */
 }
 
 void ghee_json_bool(ghee_json *json, const char *key, bool value) {
