@@ -12,9 +12,15 @@
 #include "base/array.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "text/json.h"
 #include "text/scalar.h"
 
-enum { MAX_DEPTH = 64, MAX_NODES = 1000000, MAX_BYTES = 64 << 20 };
+enum {
+  MAX_DEPTH = 64,
+  MAX_NODES = 1000000,
+  MAX_BYTES = 64 << 20,
+  MAX_KEY = 1000 /* bytes as JSON: libyaml takes keys of 1,024 there */
+};
 
 typedef struct arena_block { struct arena_block *next; } arena_block;
 
@@ -135,11 +141,21 @@ static ghee_status build_list(ghee_document *document, ghee_node *node, int dept
   return status;
 }
 
+static ghee_status check_key(ghee_document *document, const yaml_event_t *event, const char *key, ghee_error *err) {
+  ghee_buffer written = {0};
+  ghee_json_text(&(ghee_json){.out = &written}, NULL, key);
+  ghee_status status = ghee_buffer_check(&written, "reading a key", err);
+  if (status == GHEE_OK && written.size > MAX_KEY) status = at_mark(document, &event->start_mark, err, "a key of more than 1,000 bytes");
+  ghee_buffer_fini(&written);
+  return status;
+}
+
 /* `seen`: hash of a key → its text. */
 static ghee_status take_key(ghee_document *document, const yaml_event_t *event, ghee_map *seen, const char **out, ghee_error *err) {
   if (event->type != YAML_SCALAR_EVENT) return at_mark(document, &event->start_mark, err, "a key must be text");
   const char *key;
   GHEE_TRY(take_text(document, event, &key, err));
+  if (event->data.scalar.length > MAX_KEY / 6) GHEE_TRY(check_key(document, event, key, err)); /* an escape makes 6 of one */
   if (strcmp(key, "<<") == 0) return at_mark(document, &event->start_mark, err, "merge keys (<<) are not supported");
   uint64_t hash = ghee_hash(key, strlen(key), 0);
   const char *before = ghee_map_get(seen, hash);

@@ -31,7 +31,7 @@ struct ghee_node {
 typedef struct ghee_document ghee_document;
 
 /** Parses text of one document. GHEE_INVALID with "name:line:column: …": syntax, double keys, anchors and tags (not supported),
- *  depth over 64, more than 1,000,000 nodes. YAML 1.2 core scalars (yes/no/on/off are text). out gives: ghee_document_free. */
+ *  depth over 64, more than 1,000,000 nodes, keys over 1,000 bytes. What is accepted is accepted as the JSON of ghee_node_to_json, too. YAML 1.2 core scalars (yes/no/on/off are text). out gives: ghee_document_free. */
 ghee_status ghee_document_parse(const char *text, size_t size_bytes, const char *name, ghee_document **out, ghee_error *err);
 /** Reads a file, "-" is stdin. */
 ghee_status ghee_document_load(const char *path, ghee_document **out, ghee_error *err);

@@ -24,6 +24,7 @@ static void test_scalars(void **state) {
       {"[yes, no, on, off, y, n]", "[\"yes\", \"no\", \"on\", \"off\", \"y\", \"n\"]"},
       {"[0, -1, +7, 9223372036854775807, -9223372036854775808]", "[0, -1, 7, 9223372036854775807, -9223372036854775808]"},
       {"[1.5, -2e3, .5, 1e400]", "[1.5, -2e+03, 0.5, null]"},
+      {"[1.0, -0., 2e0, 2]", "[1.0, -0.0, 2.0, 2]"}, /* a real number stays one */
       {"[9223372036854775808]", "[9.223372036854776e+18]"},
       {"[1.2.3, 1-2, 2026-01-02, 0x10, 12:30, 1_000, '1', \"1\"]", "[\"1.2.3\", \"1-2\", \"2026-01-02\", \"0x10\", \"12:30\", \"1_000\", \"1\", \"1\"]"},
       {"[.inf, .nan, inf, nan, infinity]", "[\".inf\", \".nan\", \"inf\", \"nan\", \"infinity\"]"},
@@ -108,6 +109,24 @@ static char *repeated(const char *piece, size_t n, const char *end) {
   for (size_t i = 0; i < n; i++) memcpy(text + i * size, piece, size);
   strcpy(text + size * n, end);
   return text;
+}
+
+static void test_long_keys(void **state) {
+  (void)state;
+  ghee_buffer json = {0};
+  char *text = repeated("\t", 166, "x: 1"), *longer = repeated("k", 999, ": 1"), *escaped = repeated("\t", 168, "x: 1");
+  text[0] = escaped[0] = 'k';
+  ghee_document *document = sample_parse(text);
+  ghee_node_to_json(ghee_document_root(document), &json);
+  assert_true(json.size > 900);
+  ghee_document_free(sample_parse(ghee_buffer_text(&json)));
+  ghee_document_free(document);
+  ghee_buffer_fini(&json);
+  sample_refused(longer, strlen(longer), "1:1", "more than 1,000 bytes");
+  sample_refused(escaped, strlen(escaped), "1:1", "more than 1,000 bytes");
+  free(escaped);
+  free(text);
+  free(longer);
 }
 
 static void test_depth(void **state) {
@@ -250,7 +269,7 @@ static void test_memory_runs_out(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_yaml_and_json_mean_the_same), cmocka_unit_test(test_scalars), cmocka_unit_test(test_positions_of_nodes),
-      cmocka_unit_test(test_refusals), cmocka_unit_test(test_depth), cmocka_unit_test(test_sizes),
+      cmocka_unit_test(test_refusals), cmocka_unit_test(test_long_keys), cmocka_unit_test(test_depth), cmocka_unit_test(test_sizes),
       cmocka_unit_test(test_many_keys_take_no_square_of_time), cmocka_unit_test(test_loading),
       cmocka_unit_test(test_what_is_printed_reads_back), cmocka_unit_test(test_memory_runs_out),
   };
