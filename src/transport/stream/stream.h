@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Contract: moving batches from producers to consumers under byte credits. Backends: shm (one host), zmq (between hosts,
- * CURVE). Both pass tests/conformance/stream.
+ * CURVE). Both pass tests/conformance/stream/.
  *
  * Design notes
  * - A receiver listens and gives each sender a window in bytes. What a sender has sent and the receiver has not released

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What only zmq has: clients that are not ours, and two connections of one name. The rest is in tests/conformance/stream_test.c. */
+ * What only zmq has: clients that are not ours, and two connections of one name. The rest is in tests/conformance/stream/. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
