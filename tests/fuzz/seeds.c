@@ -45,6 +45,12 @@ static void documents(void) {
   }
 }
 
+static void filters(void) {
+  static const char *const texts[] = {
+      "i >= 4 and t in ('de', 'it''s') and not (f is null)", "f = 1.5e3 or i <> -1 and `t` is not null", "\"d\" < '2024-02-29' or d not in ('1970-01-01')", "not not (i = 1)"};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) seed_text("filter", texts[i]);
+}
+
 enum { IPC_MAGIC = 64 }; /* with what it is padded by */
 
 static void tables(void) {
@@ -142,6 +148,7 @@ int main(int argc, char **argv) {
   }
   root = argv[1];
   documents();
+  filters();
   tables();
   messages();
   manifests();
