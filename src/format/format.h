@@ -19,6 +19,7 @@ typedef struct ghee_read_options {
   char csv_delimiter;         /* 0: ',' */
   bool csv_no_header;         /* columns are then named column_1 … */
   const char *csv_null;       /* text that is null besides the empty field (which always is, quoted or not); NULL: none */
+  bool bounds;                /* the file's `bounds` will be asked for, where its format has them */
 } ghee_read_options;
 
 typedef struct ghee_write_options {
@@ -55,6 +56,10 @@ struct ghee_format_ops {
    *  longer than that is read once from its start, as only this tells which line ends lie inside of quotes. */
   ghee_status (*parts)(ghee_file *file, uint64_t text_part_bytes,
                        ghee_status (*each)(void *user, const ghee_part *part, ghee_error *err), void *user, ghee_error *err);
+  /** What is known of the values in each part without reading it, a row by `index` of the part: of each column one value that none is less than, one
+   *  that none is greater than (NaN aside), of its type, and the count of nulls (int64); null where it is not known. The columns are
+   *  all there, whether `options` names them or not. The file was opened with `bounds`. NULL for formats that know nothing. */
+  ghee_status (*bounds)(const ghee_file *file, const char *const *columns, size_t n, ghee_batch *out, ghee_error *err);
   /** Batches of one part, of at most batch_rows rows, from its row `skip_rows` on (a replay; 0: all). The source outlives
    *  the rows. Thread: any, several at once. */
   ghee_status (*read)(ghee_file *file, const ghee_part *part, int64_t skip_rows, ghee_rows **out, ghee_error *err);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "batch/column.h"
 #include "format/shim.h"
 
 static void every_type_comes_back_or_is_refused(void **state) {
@@ -196,6 +197,77 @@ static void skipping_in_a_damaged_file_ends(void **state) {
   ghee_schema_unref(schema);
 }
 
+static bool text_is(const ghee_column *a, int64_t i, const ghee_column *b, int64_t k, bool less) {
+  int64_t a_at = ghee_column_offset(a, i), a_size = ghee_column_offset(a, i + 1) - a_at, b_at = ghee_column_offset(b, k), b_size = ghee_column_offset(b, k + 1) - b_at;
+  int order = memcmp((const char *)a->array->buffers[2] + a_at, (const char *)b->array->buffers[2] + b_at, (size_t)(a_size < b_size ? a_size : b_size));
+  return (order ? order < 0 : a_size <= b_size) == less || (order == 0 && a_size == b_size);
+}
+
+/* The rows of one part lie within its bounds, and reach them. Columns a and c: whole numbers and texts. */
+static void check_bounds(const ghee_batch *bounds, const ghee_part *part, const ghee_batch *rows) {
+  ghee_column least = ghee_column_at(bounds, 0), greatest = ghee_column_at(bounds, 1), first = ghee_column_at(bounds, 3), last = ghee_column_at(bounds, 4);
+  ghee_column nulls = ghee_column_at(bounds, 5), numbers = ghee_column_at(rows, 0), texts = ghee_column_at(rows, 2);
+  int64_t low = ghee_column_index(&least, part->index), high = ghee_column_index(&greatest, part->index);
+  bool reached_low = false, reached_high = false;
+  for (int64_t i = 0; i < ghee_batch_rows(rows); i++) {
+    int64_t number = ghee_column_index(&numbers, i);
+    assert_true(number >= low && number <= high);
+    reached_low |= number == low;
+    reached_high |= number == high;
+    if (!ghee_column_valid(&texts, i)) continue;
+    assert_true(text_is(&texts, i, &first, part->index, false) && text_is(&texts, i, &last, part->index, true));
+  }
+  assert_true(reached_low && reached_high);
+  assert_int_equal(ghee_column_index(&nulls, part->index), ghee_column_nulls(&texts));
+}
+
+static void bounds_are_those_of_the_rows(void **state) {
+  (void)state;
+  ghee_buffer bytes = {0};
+  write_wide(5000, 1000, "none", &bytes);
+  const char *names[] = {"a", "c"};
+  ghee_read_options how = {.bounds = true, .batch_rows = 1000};
+  sample_file file;
+  ghee_batch bounds = {0};
+  sample_parts parts = {.count = 0};
+  SAMPLE_OK(sample_open(&ghee_parquet_ops, bytes.data, bytes.size, &how, &file, err));
+  SAMPLE_OK(ghee_parquet_ops.bounds(file.file, names, 2, &bounds, err));
+  SAMPLE_OK(ghee_parquet_ops.parts(file.file, 0, sample_each, &parts, err));
+  assert_true(parts.count == 5 && ghee_batch_rows(&bounds) == 5 && ghee_schema_columns(bounds.schema) == 6);
+  for (int i = 0; i < parts.count; i++) {
+    ghee_batch rows[1] = {{0}};
+    size_t n = 0;
+    SAMPLE_OK(sample_read(file.file, &parts.items[i], 0, 1000, rows, &n, err));
+    check_bounds(&bounds, &parts.items[i], rows);
+    ghee_batch_release(rows);
+  }
+  ghee_batch_release(&bounds);
+  ghee_error why;
+  const char *missing[] = {"nothing"};
+  assert_int_not_equal(ghee_parquet_ops.bounds(file.file, missing, 1, &bounds, &why), GHEE_OK);
+  sample_close(&file);
+  ghee_buffer_fini(&bytes);
+}
+
+/* Not asked for when the file was opened, they are not decoded: nothing is known. */
+static void bounds_that_were_not_asked_for(void **state) {
+  (void)state;
+  ghee_buffer bytes = {0};
+  write_wide(100, 100, "none", &bytes);
+  const char *names[] = {"a"};
+  sample_file file;
+  ghee_batch bounds = {0};
+  SAMPLE_OK(sample_open(&ghee_parquet_ops, bytes.data, bytes.size, NULL, &file, err));
+  SAMPLE_OK(ghee_parquet_ops.bounds(file.file, names, 1, &bounds, err));
+  for (int i = 0; i < 3; i++) {
+    ghee_column column = ghee_column_at(&bounds, i);
+    assert_false(ghee_column_valid(&column, 0));
+  }
+  ghee_batch_release(&bounds);
+  sample_close(&file);
+  ghee_buffer_fini(&bytes);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_type_comes_back_or_is_refused),
@@ -206,6 +278,8 @@ int main(void) {
       cmocka_unit_test(a_part_that_is_not_there_is_refused),
       cmocka_unit_test(a_batch_of_another_shape_is_refused),
       cmocka_unit_test(skipping_in_a_damaged_file_ends),
+      cmocka_unit_test(bounds_are_those_of_the_rows),
+      cmocka_unit_test(bounds_that_were_not_asked_for),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,6 +106,7 @@ ghee_status ghee_shim_open(const struct ghee_format_ops *ops, ghee_columnar_kind
       .csv_delimiter = options->csv_delimiter ? (uint8_t)options->csv_delimiter : ',',
       .csv_no_header = options->csv_no_header,
       .csv_null = options->csv_null,
+      .bounds = options->bounds,
   };
   ghee_status status = ghee_columnar_open(kind, &from, &with, &file->columnar, &c.inner);
   status = call_done(&c, status, "cannot open", source->name, err);
@@ -153,6 +154,25 @@ ghee_status ghee_shim_parts(ghee_file *base, uint64_t text_part_bytes,
   each_link to = {each, user, &c.callback};
   ghee_status status = ghee_columnar_parts(file->columnar, &from, text_part_bytes, give_part, &to, &c.inner);
   return call_done(&c, status, "cannot read", file->source->name, err);
+}
+
+ghee_status ghee_shim_bounds(const ghee_file *base, const char *const *columns, size_t n, ghee_batch *out, ghee_error *err) {
+  const shim_file *file = (const shim_file *)base;
+  call c;
+  call_init(&c);
+  struct ArrowSchema exported;
+  struct ArrowArray array;
+  ghee_schema *schema;
+  ghee_status status = ghee_columnar_bounds(file->columnar, columns, n, &exported, &array, &c.inner);
+  GHEE_TRY(call_done(&c, status, "cannot read the statistics of", file->source->name, err));
+  status = ghee_schema_new(&exported, &schema, err);
+  if (status != GHEE_OK) {
+    array.release(&array);
+    return status;
+  }
+  status = ghee_batch_new(schema, &array, false, out, err);
+  ghee_schema_unref(schema);
+  return status;
 }
 
 ghee_status ghee_shim_read(ghee_file *base, const ghee_part *part, int64_t skip_rows, ghee_rows **out, ghee_error *err) {

@@ -13,6 +13,7 @@ ghee_schema *ghee_shim_schema(const ghee_file *file);
 ghee_status ghee_shim_parts(ghee_file *file, uint64_t text_part_bytes,
                             ghee_status (*each)(void *user, const ghee_part *part, ghee_error *err), void *user,
                             ghee_error *err);
+ghee_status ghee_shim_bounds(const ghee_file *file, const char *const *columns, size_t n, ghee_batch *out, ghee_error *err);
 ghee_status ghee_shim_read(ghee_file *file, const ghee_part *part, int64_t skip_rows, ghee_rows **out, ghee_error *err);
 ghee_status ghee_shim_next(ghee_rows *rows, ghee_batch *out, ghee_error *err);
 void ghee_shim_end(ghee_rows *rows);

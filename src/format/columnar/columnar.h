@@ -51,6 +51,7 @@ typedef struct ghee_columnar_read_options {
   uint8_t csv_delimiter;
   bool csv_no_header;
   const char *csv_null;             /* NULL: only the empty field */
+  bool bounds;                      /* ghee_columnar_bounds will be called */
 } ghee_columnar_read_options;
 
 typedef struct ghee_columnar_write_options {
@@ -80,6 +81,10 @@ ghee_status ghee_columnar_schema(const ghee_columnar_file *file, struct ArrowSch
 /** Calls `each` in order of the file. */
 ghee_status ghee_columnar_parts(const ghee_columnar_file *file, const ghee_columnar_source *source, uint64_t text_part_bytes,
                                 ghee_status (*each)(void *user, const ghee_columnar_part *part), void *user, ghee_error *err);
+/** A struct array with a row for each row group of a Parquet file: of each column the least value, the greatest, and the count of nulls (int64), null
+ *  where the footer does not tell. The caller releases both. */
+ghee_status ghee_columnar_bounds(const ghee_columnar_file *file, const char *const *columns, size_t n, struct ArrowSchema *schema,
+                                 struct ArrowArray *array, ghee_error *err);
 /** Rows of one part from row `skip_rows` on. The file may be closed before the rows end. */
 ghee_status ghee_columnar_read(const ghee_columnar_file *file, const ghee_columnar_source *source, const ghee_columnar_part *part,
                                int64_t skip_rows, ghee_columnar_rows **out, ghee_error *err);

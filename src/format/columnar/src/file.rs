@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-use crate::fail::Outcome;
+use crate::fail::{fail, Outcome, UNSUPPORTED};
 use crate::source::Source;
 
 /// `ghee_columnar_part`.
@@ -26,6 +26,8 @@ pub struct ReadOptions {
     pub delimiter: u8,
     pub header: bool,
     pub null: Option<String>,
+    /// `bounds` will be asked for.
+    pub bounds: bool,
 }
 
 /// Immutable once open, so any thread may read from it.
@@ -33,6 +35,10 @@ pub trait File: Send + Sync {
     /// After projection.
     fn schema(&self) -> &SchemaRef;
     fn parts(&self, source: &Source, text_part_bytes: u64, each: &mut dyn FnMut(Part) -> Outcome<()>) -> Outcome<()>;
+    /// As `ghee_columnar_bounds`.
+    fn bounds(&self, _columns: &[String]) -> Outcome<RecordBatch> {
+        fail(UNSUPPORTED, "files of this format say nothing of their values")
+    }
     fn read(&self, source: Arc<Source>, part: Part, skip_rows: usize) -> Outcome<Box<dyn Batches>>;
 }
 

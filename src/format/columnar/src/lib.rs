@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The C ABI of ../columnar.h over the arrow and parquet crates.
+mod bounds;
 mod csv_file;
 mod fail;
 mod file;
@@ -39,6 +40,7 @@ pub struct CReadOptions {
     csv_delimiter: u8,
     csv_no_header: bool,
     csv_null: *const c_char,
+    bounds: bool,
 }
 
 /// `ghee_columnar_write_options`.
@@ -81,22 +83,24 @@ fn check_delimiter(delimiter: u8) -> Outcome<u8> {
     }
 }
 
-unsafe fn read_options(c: &CReadOptions) -> Outcome<ReadOptions> {
-    let mut columns = None;
-    if !c.columns.is_null() {
-        let mut names = Vec::new();
-        for name in unsafe { std::slice::from_raw_parts(c.columns, c.n_columns) } {
-            names.push(unsafe { text_of(*name) }?.unwrap_or_default().to_string());
-        }
-        columns = Some(names);
+/// An array of strings that live for the call.
+unsafe fn texts_of(texts: *const *const c_char, n: usize) -> Outcome<Vec<String>> {
+    let mut all = Vec::new();
+    for text in unsafe { std::slice::from_raw_parts(texts, n) } {
+        all.push(unsafe { text_of(*text) }?.unwrap_or_default().to_string());
     }
+    Ok(all)
+}
+
+unsafe fn read_options(c: &CReadOptions) -> Outcome<ReadOptions> {
     Ok(ReadOptions {
-        columns,
+        columns: if c.columns.is_null() { None } else { Some(unsafe { texts_of(c.columns, c.n_columns) }?) },
         batch_rows: usize::try_from(c.batch_rows).unwrap_or(1).max(1),
         schema: unsafe { c.schema.as_ref() }.map(schema_of).transpose()?,
         delimiter: check_delimiter(c.csv_delimiter)?,
         header: !c.csv_no_header,
         null: unsafe { text_of(c.csv_null) }?.map(String::from),
+        bounds: c.bounds,
     })
 }
 
@@ -157,6 +161,23 @@ pub unsafe extern "C" fn ghee_columnar_parts(
             status => fail(status, ""),
         };
         source.settle(unsafe { &*file }.0.parts(&source, text_part_bytes, &mut give)).map(|_| OK)
+    })
+}
+
+/// # Safety
+/// See ghee_columnar_open.
+#[no_mangle]
+pub unsafe extern "C" fn ghee_columnar_bounds(
+    file: *const CFile, columns: *const *const c_char, n: usize, schema: *mut FFI_ArrowSchema, array: *mut FFI_ArrowArray, err: *mut Error,
+) -> c_int {
+    guard(err, true, || {
+        let batch = unsafe { &*file }.0.bounds(&unsafe { texts_of(columns, n) }?)?;
+        let exported = FFI_ArrowSchema::try_from(batch.schema().as_ref())?;
+        unsafe {
+            array.write(FFI_ArrowArray::new(&StructArray::from(batch).into_data()));
+            schema.write(exported);
+        }
+        Ok(OK)
     })
 }
 

@@ -10,6 +10,7 @@ use parquet::basic::Type;
 use parquet::file::reader::ChunkReader;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetStatisticsPolicy, RowGroupMetaData};
 
+use crate::bounds::bounds_of;
 use crate::fail::{fail, Fail, Outcome, CORRUPT, INVALID, UNSUPPORTED};
 use crate::file::{Batches, File, Part, ReadOptions};
 use crate::footer;
@@ -46,7 +47,7 @@ fn footer_len(tail: &Pieces, size: u64) -> Outcome<usize> {
     Ok(len as usize)
 }
 
-fn load(source: &Arc<Source>) -> Outcome<ArrowReaderMetadata> {
+fn load(source: &Arc<Source>, statistics: ParquetStatisticsPolicy) -> Outcome<ArrowReaderMetadata> {
     let size = source.size();
     if size < 12 {
         return fail(CORRUPT, format!("its {size} bytes are too few for a Parquet file"));
@@ -60,7 +61,7 @@ fn load(source: &Arc<Source>) -> Outcome<ArrowReaderMetadata> {
     if footer::depth(&footer).is_some_and(|depth| depth > footer::MAX_DEPTH) {
         return fail(CORRUPT, "its schema is nested more than 128 deep");
     }
-    let options = ArrowReaderOptions::new().with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    let options = ArrowReaderOptions::new().with_column_stats_policy(statistics);
     let (meta, options) = match ArrowReaderMetadata::load(&tail, options.clone()) {
         Ok(meta) => (meta, options),
         // Some writers store a hint of the Arrow types that the crate cannot read; the Parquet types say enough without it.
@@ -80,7 +81,8 @@ fn load(source: &Arc<Source>) -> Outcome<ArrowReaderMetadata> {
 
 impl ParquetFile {
     pub fn open(source: Arc<Source>, options: &ReadOptions) -> Outcome<ParquetFile> {
-        let meta = load(&source)?;
+        let statistics = if options.bounds { ParquetStatisticsPolicy::KeepAll } else { ParquetStatisticsPolicy::SkipAll };
+        let meta = load(&source, statistics)?;
         let wanted = types::indices_of(meta.schema(), options.columns.as_deref())?;
         let mask = ProjectionMask::roots(meta.parquet_schema(), wanted.iter().copied());
         let leaves = (0..meta.parquet_schema().num_columns()).filter(|i| mask.leaf_included(*i)).collect();
@@ -160,6 +162,10 @@ impl File for ParquetFile {
             }
         }
         Ok(())
+    }
+
+    fn bounds(&self, columns: &[String]) -> Outcome<RecordBatch> {
+        bounds_of(&self.meta, columns)
     }
 
     fn read(&self, source: Arc<Source>, part: Part, skip_rows: usize) -> Outcome<Box<dyn Batches>> {
