@@ -36,6 +36,7 @@ class Input:
 
     uri        a file, a folder, or a list of them: text or pathlib paths; or topics ("kafka://host:9092/topic")
     columns    names of the columns to read, in this order; all by itself
+    filter     only rows that fulfil it: "rating >= 4 and country in ('de', 'fr') and not (age is null)"
     format     parquet, csv, jsonl, ipc; told by the files' names by itself
     shuffle    a `Shuffle`, or True for `Shuffle()`
     epochs     how often all of it is read (train)
@@ -62,6 +63,7 @@ class Input:
     every: Optional[Mapping[str, Any]] = None
     metadata: Optional[Sequence[str]] = None
     metadata_prefix: Optional[str] = None
+    filter: Optional[str] = None
 
 
 @dataclasses.dataclass
@@ -195,7 +197,8 @@ class _Task:
         uris = self.input.uri
         uris = [_path(uris)] if isinstance(uris, (str, os.PathLike)) else [_path(u) for u in uris]
         shuffle = Shuffle() if self.input.shuffle is True else self.input.shuffle or None
-        described = {"input": _plain({"uri": uris, "columns": list(self.input.columns) if self.input.columns else None, "format": self.input.format,
+        described = {"input": _plain({"uri": uris, "columns": list(self.input.columns) if self.input.columns else None,
+                                      "filter": self.input.filter, "format": self.input.format,
                                       "shuffle": shuffle and _plain(dataclasses.asdict(shuffle)), "epochs": self.input.epochs,
                                       "delimiter": self.input.delimiter, "header": self.input.header, "null": self.input.null,
                                       "options": self.input.options and dict(self.input.options), "from": _bound(self.input.from_),

@@ -110,6 +110,21 @@ static void align(ghee_buffer *out) {
   ghee_buffer_put(out, zeros, (8 - out->size % 8) % 8);
 }
 
+/* Behind the schema of what is read stands that of what is passed on; the same one where there is no difference. */
+static ghee_status put_schemas(const ghee_job_spec *spec, ghee_schema *read, ghee_plan_header *header, ghee_buffer *block, ghee_error *err) {
+  ghee_schema *passed = NULL;
+  header->read_schema_at = header->schema_at = block->size;
+  GHEE_TRY(ghee_schema_encode(read, block, err));
+  header->read_schema_bytes = header->schema_bytes = block->size - header->read_schema_at;
+  if (spec->n_columns == spec->n_read_columns) return GHEE_OK;
+  GHEE_TRY(ghee_schema_project(read, spec->columns, spec->n_columns, &passed, err));
+  header->schema_at = block->size;
+  ghee_status status = ghee_schema_encode(passed, block, err);
+  header->schema_bytes = block->size - header->schema_at;
+  ghee_schema_unref(passed);
+  return status;
+}
+
 static uint64_t put_text(ghee_buffer *out, const char *text) {
   uint64_t at = out->size;
   ghee_buffer_put(out, text, strlen(text) + 1);
@@ -119,7 +134,8 @@ static uint64_t put_text(ghee_buffer *out, const char *text) {
 static ghee_status write_block(const ghee_job_spec *spec, const ghee_plan_draft *draft, const starts *chunks, ghee_plan_totals totals, ghee_plan **out, ghee_error *err) {
   const ghee_plan_records *parts = draft->parts;
   ghee_plan_header header = {.magic = GHEE_PLAN_MAGIC, .version = GHEE_PLAN_VERSION, .shuffle = spec->shuffle, .seed = spec->seed, .totals = totals};
-  ghee_buffer block = {0}, schema = {0};
+  header.filtered = spec->filter != NULL;
+  ghee_buffer block = {0};
   ghee_buffer_put(&block, &header, sizeof header);
   header.files_at = block.size;
   for (size_t i = 0; i < draft->files->count; i++) ghee_buffer_put(&block, &(ghee_plan_file){0}, sizeof(ghee_plan_file));
@@ -128,10 +144,7 @@ static ghee_status write_block(const ghee_job_spec *spec, const ghee_plan_draft 
   header.starts_at = block.size;
   ghee_buffer_put(&block, chunks->items, chunks->count * sizeof *chunks->items);
   align(&block);
-  ghee_status status = ghee_schema_encode(draft->schema, &schema, err);
-  header.schema_at = block.size;
-  header.schema_bytes = schema.size;
-  ghee_buffer_put(&block, schema.data, schema.size);
+  ghee_status status = put_schemas(spec, draft->schema, &header, &block, err);
   header.format_at = put_text(&block, draft->format);
   for (size_t i = 0; i < draft->files->count; i++) {
     ghee_plan_file file = {.uri_at = put_text(&block, draft->files->items[i].uri)};
@@ -148,7 +161,6 @@ static ghee_status write_block(const ghee_job_spec *spec, const ghee_plan_draft 
     status = ghee_plan_of_block(kept, block.size, false, out, err);
   }
   ghee_buffer_fini(&block);
-  ghee_buffer_fini(&schema);
   return status;
 }
 
@@ -157,7 +169,11 @@ ghee_status ghee_plan_assemble(const ghee_job_spec *spec, const ghee_plan_draft 
   starts chunks = {0};
   for (size_t i = 0; i < draft->files->count; i++) totals.file_bytes += draft->files->items[i].size_bytes;
   if (draft->parts->count > UINT32_MAX - 1) return ghee_error_set(err, GHEE_LIMIT, "the input has more than 4 billion parts");
+  totals.ruled_out_files = draft->ruled_out_files;
+  totals.ruled_out_parts = draft->ruled_out_parts;
   sum_parts(draft->parts, &totals);
+  totals.most_rows = totals.rows;
+  if (spec->filter) totals.rows = -1;
   ghee_status status = spec->shuffle ? fit_window(spec, &totals, err) : fit_batches(spec, draft, &totals, err);
   bool endless = spec->to.what == GHEE_BOUND_NEVER && totals.parts > 0 && draft->parts->items[0].offset == draft->parts->items[0].end_offset;
   if (status == GHEE_OK && endless) status = ghee_array_push(&chunks, 0) ? GHEE_OK : ghee_error_no_memory(err, "planning");

@@ -13,6 +13,17 @@ static void count(ghee_buffer *out, const char *before, uint64_t n) {
   ghee_text_count(out, n);
 }
 
+static void explain_filter(const ghee_plan_totals *totals, const ghee_job_spec *spec, ghee_buffer *out) {
+  ghee_buffer_printf(out, "filter   %s", ghee_filter_text(spec->filter));
+  if (totals->ruled_out_parts > 0) {
+    count(out, ": rules out ", totals->ruled_out_parts);
+    count(out, " of ", totals->ruled_out_parts + totals->parts);
+    count(out, " row groups, all of ", totals->ruled_out_files);
+    ghee_buffer_printf(out, " files");
+  }
+  ghee_buffer_printf(out, "\n");
+}
+
 static void explain_input(const ghee_plan *plan, const ghee_job_spec *spec, ghee_buffer *out) {
   const ghee_plan_totals *totals = ghee_plan_totals_of(plan);
   ghee_buffer_printf(out, "input    %s%s", spec->input_uris[0], spec->n_input_uris > 1 ? " and others" : "");
@@ -23,6 +34,10 @@ static void explain_input(const ghee_plan *plan, const ghee_job_spec *spec, ghee
     count(out, ", ", (uint64_t)totals->rows);
     ghee_buffer_printf(out, " rows");
   }
+  if (spec->filter && totals->most_rows >= 0) {
+    count(out, ", ", (uint64_t)totals->most_rows);
+    ghee_buffer_printf(out, " rows before the filter");
+  }
   if (spec->epochs > 1) ghee_buffer_printf(out, ", %u epochs", spec->epochs);
   ghee_buffer_printf(out, "\ncolumns  ");
   for (int64_t i = 0, n = ghee_schema_columns(ghee_plan_schema(plan)); i < n; i++) {
@@ -30,7 +45,9 @@ static void explain_input(const ghee_plan *plan, const ghee_job_spec *spec, ghee
     ghee_buffer_printf(out, "%s%s ", i ? ", " : "", field->name);
     ghee_type_describe(field, out);
   }
-  count(out, "\nsplits   ", totals->parts);
+  ghee_buffer_printf(out, "\n");
+  if (spec->filter) explain_filter(totals, spec, out);
+  count(out, "splits   ", totals->parts);
   count(out, " in ", totals->chunks);
   size(out, " chunks of up to ", totals->largest_chunk_bytes);
   ghee_buffer_printf(out, " decoded (the unit of leasing, replay and commit)\n");
@@ -76,6 +93,10 @@ static void explain_json(const ghee_plan *plan, const ghee_job_spec *spec, ghee_
   ghee_json_uint(&json, "read_bytes", totals->read_bytes);
   ghee_json_uint(&json, "memory_bytes", totals->memory_bytes);
   ghee_json_int(&json, "rows", totals->rows);
+  ghee_json_int(&json, "most_rows", totals->most_rows);
+  if (spec->filter) ghee_json_text(&json, "filter", ghee_filter_text(spec->filter));
+  ghee_json_uint(&json, "ruled_out_splits", totals->ruled_out_parts);
+  ghee_json_uint(&json, "ruled_out_files", totals->ruled_out_files);
   ghee_json_uint(&json, "splits", totals->parts);
   ghee_json_uint(&json, "chunks", totals->chunks);
   ghee_json_uint(&json, "largest_chunk_bytes", totals->largest_chunk_bytes);

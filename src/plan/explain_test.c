@@ -20,7 +20,9 @@ static void explain(const char *text, int64_t rows, bool json, ghee_buffer *out)
   ghee_plan_record records[4];
   for (uint32_t i = 0; i < 4; i++) records[i] = (ghee_plan_record){.size_bytes = 1 << 20, .memory_bytes = 8 << 20, .rows = rows, .file = i / 2, .index = i % 2};
   ghee_plan_records parts = {.items = records, .count = 4};
-  ghee_plan_draft draft = {.files = &files, .parts = &parts, .schema = sample_schema(sample_pair, 2), .format = "parquet", .batch_bytes = 1 << 20};
+  uint64_t ruled_out = strstr(text, "filter") != NULL;
+  ghee_plan_draft draft = {.ruled_out_files = ruled_out, .ruled_out_parts = 3 * ruled_out,
+                           .files = &files, .parts = &parts, .schema = sample_schema(sample_pair, 2), .format = "parquet", .batch_bytes = 1 << 20};
   ghee_job_spec *spec = spec_of(text);
   ghee_plan *plan = NULL;
   SAMPLE_OK(ghee_plan_assemble(spec, &draft, &plan, err));
@@ -38,6 +40,7 @@ static void says(const char *text, int64_t rows, const char *want) {
 }
 
 static const char predict[] = "name: scores\ninput: {uri: in}\npreprocess: {run: 'm:f', workers: 3}\npredict: {run: 'm:g', batch_size: 100}\noutput: {uri: out}\n";
+static const char filtered[] = "name: scores\ninput: {uri: in, filter: x > 1}\npreprocess: {run: 'm:f', workers: 3}\npredict: {run: 'm:g', batch_size: 100}\noutput: {uri: out}\n";
 static const char train[] = "input: {uri: [in, in2], shuffle: {seed: 5, window: 9}, epochs: 3}\npreprocess: {run: 'm:f'}\ntrain: {run: 'm:g', workers: 2}\ntransport: zmq\nbuffer: 32MiB\n";
 
 static void test_in_words(void **state) {
@@ -51,6 +54,8 @@ static void test_in_words(void **state) {
   "splits   4 in 4 chunks of up to 8 MiB decoded (the unit of leasing, replay and commit)\n"
   says(predict, 1000000, "job      scores\ninput    file:/home/in: 2 parquet files, 4 MiB, 4,000,000 rows\n" INPUT STAGES);
   says(predict, -1, "job      scores\ninput    file:/home/in: 2 parquet files, 4 MiB\n" INPUT STAGES);
+  says(filtered, 1000000, "job      scores\ninput    file:/home/in: 2 parquet files, 4 MiB, 4,000,000 rows before the filter\ncolumns  x float64, y string\n"
+       "filter   x > 1: rules out 3 of 7 row groups, all of 1 files\nsplits   4 in 4 chunks of up to 8 MiB decoded (the unit of leasing, replay and commit)\n" STAGES);
   says(train, 1000000,
        "input    file:/home/in and others: 2 parquet files, 4 MiB, 4,000,000 rows, 3 epochs\n" INPUT
        "shuffle  seed 5, 1 row groups at a time (cut from 9 to fit the buffer of 32 MiB)\n"
@@ -63,7 +68,7 @@ static void test_in_words(void **state) {
 static void test_as_json(void **state) {
   (void)state;
   static const struct { const char *key; int64_t value; } numbers[] = {
-      {"files", 2}, {"file_bytes", 4 << 20}, {"read_bytes", 4 << 20}, {"memory_bytes", 32 << 20}, {"rows", 4000000}, {"splits", 4}, {"chunks", 4},
+      {"files", 2}, {"file_bytes", 4 << 20}, {"read_bytes", 4 << 20}, {"memory_bytes", 32 << 20}, {"rows", 4000000}, {"most_rows", 4000000}, {"ruled_out_files", 0}, {"ruled_out_splits", 0}, {"splits", 4}, {"chunks", 4},
       {"largest_chunk_bytes", 8 << 20}, {"shuffle_window", 0}, {"interleave", 16}, {"reader_bytes", 1 << 20}};
   ghee_buffer out = {0};
   ghee_document *document = NULL;

@@ -6,6 +6,7 @@
 
 #include "plan/open_files.h"
 #include "plan/records.h"
+#include "plan/sieve.h"
 
 enum { READ_RECORDS = 512 };
 #define MOST_BATCH_BYTES ((uint64_t)16 << 20) /* of records; more, and a batch has fewer rows */
@@ -14,6 +15,7 @@ struct ghee_input {
   const ghee_job_spec *spec;
   const ghee_plan *plan;
   int64_t batch_rows;
+  ghee_predicate *predicate;     /* NULL: all rows pass */
   /* files */
   const struct ghee_format_ops *format;
   ghee_read_options options;
@@ -37,6 +39,7 @@ struct ghee_part_reader {
   bool over;
   ghee_batch held;               /* more rows than one batch may have: those from `held_at` on are to come */
   int64_t held_at;
+  ghee_sieve sieve;              /* where there is a filter */
 };
 
 /* ---- opening ---- */
@@ -45,8 +48,8 @@ static ghee_status open_files(ghee_input *input, ghee_error *err) {
   const ghee_job_spec *spec = input->spec;
   input->format = ghee_format_named(ghee_plan_format(input->plan));
   if (!input->format) return ghee_error_set(err, GHEE_UNSUPPORTED, "the plan's format %s is not in this build", ghee_plan_format(input->plan));
-  input->options = (ghee_read_options){.columns = spec->n_columns ? spec->columns : NULL, .n_columns = spec->n_columns, .batch_rows = input->batch_rows,
-                                       .schema = ghee_plan_schema(input->plan), .csv_delimiter = spec->csv_delimiter,
+  input->options = (ghee_read_options){.columns = spec->n_read_columns ? spec->read_columns : NULL, .n_columns = spec->n_read_columns, .batch_rows = input->batch_rows,
+                                       .schema = ghee_plan_read_schema(input->plan), .csv_delimiter = spec->csv_delimiter,
                                        .csv_no_header = !spec->csv_header, .csv_null = spec->csv_null};
   GHEE_TRY(ghee_object_store_open(spec->input_uris[0], &input->files.store, err));
   input->files.format = input->format;
@@ -65,7 +68,8 @@ ghee_status ghee_input_open(const ghee_job_spec *spec, const ghee_plan *plan, in
   ghee_input *input = ghee_alloc_zero(1, sizeof *input);
   if (!input) return ghee_error_no_memory(err, "opening the input");
   *input = (ghee_input){.spec = spec, .plan = plan, .batch_rows = batch_rows};
-  ghee_status status = spec->record_log ? open_logs(input, err) : open_files(input, err);
+  ghee_status status = spec->filter ? ghee_predicate_new(spec->filter, ghee_plan_read_schema(plan), &input->predicate, err) : GHEE_OK;
+  if (status == GHEE_OK) status = spec->record_log ? open_logs(input, err) : open_files(input, err);
   if (status != GHEE_OK) {
     ghee_input_close(input);
     return status;
@@ -80,6 +84,7 @@ void ghee_input_close(ghee_input *input) {
   ghee_free(input->logs);
   ghee_open_files_fini(&input->files);
   ghee_object_store_close(input->files.store);
+  ghee_predicate_free(input->predicate);
   ghee_free(input);
 }
 
@@ -100,7 +105,7 @@ static ghee_status open_log_part(ghee_part_reader *of, const ghee_plan_part *par
     uri = spec->input_uris[i];
   }
   if (!of->log) return ghee_error_set(err, GHEE_CORRUPT, "the plan names %s, which is not of the input", part->uri);
-  GHEE_TRY(ghee_records_new(spec, uri, ghee_plan_schema(of->input->plan), &of->records, err));
+  GHEE_TRY(ghee_records_new(spec, uri, ghee_plan_read_schema(of->input->plan), &of->records, err));
   return of->log->ops->read(of->log, &part->range, &of->reader, err);
 }
 
@@ -108,6 +113,7 @@ ghee_status ghee_input_read(ghee_input *input, const ghee_plan_part *part, ghee_
   ghee_part_reader *of = ghee_alloc_zero(1, sizeof *of);
   if (!of) return ghee_error_no_memory(err, "reading the input");
   of->input = input;
+  of->sieve = (ghee_sieve){.spec = input->spec, .predicate = input->predicate, .most_rows = input->batch_rows};
   ghee_status status = input->logs ? open_log_part(of, part, err) : open_file_part(of, part, err);
   if (status != GHEE_OK) {
     ghee_part_reader_close(of);
@@ -124,6 +130,7 @@ void ghee_part_reader_close(ghee_part_reader *of) {
   if (of->reader) of->log->ops->end(of->reader);
   ghee_records_free(of->records);
   ghee_batch_release(&of->held);
+  ghee_sieve_fini(&of->sieve);
   ghee_free(of);
 }
 
@@ -179,6 +186,18 @@ static ghee_status next_of_log(ghee_part_reader *of, ghee_batch *out, uint64_t *
   return GHEE_OK;
 }
 
-ghee_status ghee_part_reader_next(ghee_part_reader *of, ghee_batch *out, uint64_t *row, ghee_buffer *rejects, ghee_error *err) {
+static ghee_status next_of_any(ghee_part_reader *of, ghee_batch *out, uint64_t *row, ghee_buffer *rejects, ghee_error *err) {
   return of->log ? next_of_log(of, out, row, rejects, err) : next_of_file(of, out, row, err);
+}
+
+ghee_status ghee_part_reader_next(ghee_part_reader *of, ghee_batch *out, uint64_t *row, ghee_buffer *rejects, ghee_error *err) {
+  if (!of->input->predicate) return next_of_any(of, out, row, rejects, err);
+  ghee_status status = GHEE_OK;
+  while (status == GHEE_OK && !ghee_sieve_is_full(&of->sieve)) {
+    ghee_batch batch = {0};
+    uint64_t first;
+    status = next_of_any(of, &batch, &first, rejects, err);
+    if (status == GHEE_OK) GHEE_TRY(ghee_sieve_push(&of->sieve, &batch, first, err));
+  }
+  return status == GHEE_OK || status == GHEE_CLOSED ? ghee_sieve_pop(&of->sieve, out, row, err) : status;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reading the parts of a plan, whatever its input is: files through a format, or offsets of a record log. */
+ * Reading the parts of a plan, whatever its input is: files through a format, or offsets of a record log. Rows that the filter does not let
+ * through, and columns that only it needs, are gone. */
 #ifndef GHEE_PLAN_INPUT_H
 #define GHEE_PLAN_INPUT_H
 
@@ -16,7 +17,7 @@ void ghee_input_close(ghee_input *input);
 /** Several parts may be open at once. Blocks: yes. */
 ghee_status ghee_input_read(ghee_input *input, const ghee_plan_part *part, ghee_part_reader **out, ghee_error *err);
 void ghee_part_reader_close(ghee_part_reader *reader);
-/** The next batch, cut at the same rows each time a part is read; it may have no rows. `row`: number of its first row in its file (offset in
+/** The next batch, cut at the same rows each time a part is read; it may have no rows, but with a filter has some. `row`: number of its first row in its file (offset in
  *  its partition), UINT64_MAX unknown. Rows that cannot be read: with `rejects` lines of JSON there, else a failure. GHEE_CLOSED at the end. */
 ghee_status ghee_part_reader_next(ghee_part_reader *reader, ghee_batch *out, uint64_t *row, ghee_buffer *rejects, ghee_error *err);
 

@@ -3,13 +3,14 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "filter/predicate.h"
 #include "plan/plan_file.h"
 
 enum { READERS = 4 };
 #define TEXT_PART_BYTES ((uint64_t)8 << 20)
 
 /* One file: what its reader found. */
-typedef struct found { ghee_plan_records parts; ghee_schema *schema; } found;
+typedef struct found { ghee_plan_records parts; ghee_schema *schema; uint64_t ruled_out; } found;
 
 typedef struct maker {
   const ghee_job_spec *spec;
@@ -74,16 +75,54 @@ static ghee_status choose_format(maker *of, ghee_error *err) {
   return GHEE_OK;
 }
 
+/* Holds the filter against all columns of the first file, so that the message of one that is not there can name those that are. */
+static ghee_status check_filter(maker *of, ghee_error *err) {
+  const ghee_object_info *info = &of->files.items[0];
+  ghee_read_options options = of->options;
+  ghee_source *source = NULL;
+  ghee_file *file = NULL;
+  ghee_predicate *predicate = NULL;
+  if (!of->spec->filter) return GHEE_OK;
+  options.columns = NULL;
+  GHEE_TRY(of->store->ops->read(of->store, info->uri, info->version, &source, err));
+  ghee_status status = ghee_plan_remedy(of->format->open(source, &options, &file, err), err);
+  if (status == GHEE_OK) status = ghee_predicate_new(of->spec->filter, of->format->schema(file), &predicate, err);
+  ghee_predicate_free(predicate);
+  if (file) of->format->close(file);
+  source->ops->close(source);
+  return status;
+}
+
 /* ---- footers ---- */
 
-typedef struct part_sink { ghee_plan_records *parts; uint32_t file; uint64_t rows; } part_sink;
+typedef struct part_sink {
+  found *found;
+  uint32_t file;
+  uint64_t rows;                 /* before the next part; UINT64_MAX unknown */
+  ghee_predicate *predicate;     /* NULL: every part is read */
+  ghee_batch bounds;             /* of the parts, as ghee_predicate_may_pass wants them */
+} part_sink;
 
 static ghee_status add_part(void *user, const ghee_part *part, ghee_error *err) {
   part_sink *to = user;
   ghee_plan_record record = {.file = to->file, .index = part->index, .offset = part->offset, .size_bytes = part->size_bytes, .rows = part->rows,
                              .memory_bytes = part->memory_bytes, .first_row = to->rows};
   to->rows = part->rows < 0 || to->rows == UINT64_MAX ? UINT64_MAX : to->rows + (uint64_t)part->rows;
-  return ghee_array_push(to->parts, record) ? GHEE_OK : ghee_error_no_memory(err, "planning");
+  if (to->predicate && !ghee_predicate_may_pass(to->predicate, &to->bounds, part->index, part->rows)) {
+    to->found->ruled_out++;
+    return GHEE_OK;
+  }
+  return ghee_array_push(&to->found->parts, record) ? GHEE_OK : ghee_error_no_memory(err, "planning");
+}
+
+/* Makes what a part is judged by, where the format knows anything of its parts. A file of other columns than the first is refused later. */
+static ghee_status read_bounds(const maker *of, ghee_file *file, part_sink *out, ghee_error *err) {
+  size_t n;
+  if (!of->spec->filter || !of->format->bounds) return GHEE_OK;
+  if (out->file > 0 && !ghee_schema_equal(of->found[0].schema, of->format->schema(file))) return GHEE_OK;
+  const char *const *columns = ghee_filter_columns(of->spec->filter, &n);
+  GHEE_TRY(of->format->bounds(file, columns, n, &out->bounds, err));
+  return ghee_predicate_new(of->spec->filter, of->format->schema(file), &out->predicate, err);
 }
 
 static ghee_status read_file(maker *of, uint32_t index, ghee_error *err) {
@@ -92,9 +131,12 @@ static ghee_status read_file(maker *of, uint32_t index, ghee_error *err) {
   ghee_file *file = NULL;
   GHEE_TRY(of->store->ops->read(of->store, info->uri, info->version, &source, err));
   ghee_status status = of->format->open(source, &of->options, &file, err);
-  part_sink sink = {.parts = &of->found[index].parts, .file = index};
+  part_sink sink = {.found = &of->found[index], .file = index};
+  if (status == GHEE_OK) status = read_bounds(of, file, &sink, err);
   if (status == GHEE_OK) status = of->format->parts(file, TEXT_PART_BYTES, add_part, &sink, err);
   if (status == GHEE_OK) of->found[index].schema = ghee_schema_ref(of->format->schema(file));
+  ghee_predicate_free(sink.predicate);
+  ghee_batch_release(&sink.bounds);
   if (file) of->format->close(file);
   source->ops->close(source);
   return status;
@@ -149,12 +191,16 @@ static ghee_status compare_schemas(maker *of, ghee_error *err) {
 
 static ghee_status assemble(maker *of, int64_t limit_rows, ghee_plan **out, ghee_error *err) {
   ghee_plan_records parts = {0};
-  ghee_status status = GHEE_OK;
-  for (size_t i = 0; i < of->files.count && status == GHEE_OK; i++)
-    for (size_t k = 0; k < of->found[i].parts.count && status == GHEE_OK; k++)
-      if (!ghee_array_push(&parts, of->found[i].parts.items[k])) status = ghee_error_no_memory(err, "planning");
-  ghee_plan_limit(&parts, limit_rows);
   ghee_plan_draft draft = {.files = &of->files, .parts = &parts, .schema = of->found[0].schema, .format = of->format->name};
+  ghee_status status = GHEE_OK;
+  for (size_t i = 0; i < of->files.count && status == GHEE_OK; i++) {
+    const found *file = &of->found[i];
+    draft.ruled_out_parts += file->ruled_out;
+    draft.ruled_out_files += file->ruled_out > 0 && file->parts.count == 0;
+    for (size_t k = 0; k < file->parts.count && status == GHEE_OK; k++)
+      if (!ghee_array_push(&parts, file->parts.items[k])) status = ghee_error_no_memory(err, "planning");
+  }
+  ghee_plan_limit(&parts, limit_rows);
   if (status == GHEE_OK) status = ghee_plan_assemble(of->spec, &draft, out, err);
   ghee_array_fini(&parts);
   return status;
@@ -163,12 +209,13 @@ static ghee_status assemble(maker *of, int64_t limit_rows, ghee_plan **out, ghee
 ghee_status ghee_plan_make(const ghee_job_spec *spec, int64_t limit_rows, ghee_plan **out, ghee_error *err) {
   if (spec->record_log) return ghee_plan_make_log(spec, limit_rows, out, err);
   maker of = {.spec = spec};
-  of.options = (ghee_read_options){.columns = spec->n_columns ? spec->columns : NULL, .n_columns = spec->n_columns, .csv_delimiter = spec->csv_delimiter,
-                                   .csv_no_header = !spec->csv_header, .csv_null = spec->csv_null};
+  of.options = (ghee_read_options){.columns = spec->n_read_columns ? spec->read_columns : NULL, .n_columns = spec->n_read_columns, .csv_delimiter = spec->csv_delimiter,
+                                   .csv_no_header = !spec->csv_header, .csv_null = spec->csv_null, .bounds = spec->filter != NULL};
   pthread_mutex_init(&of.locked.mutex, NULL);
   ghee_status status = ghee_object_store_open(spec->input_uris[0], &of.store, err);
   if (status == GHEE_OK) status = list_all(&of, err);
   if (status == GHEE_OK) status = choose_format(&of, err);
+  if (status == GHEE_OK) status = check_filter(&of, err);
   if (status == GHEE_OK && !(of.found = ghee_alloc_zero(of.files.count, sizeof *of.found))) status = ghee_error_no_memory(err, "planning");
   if (status == GHEE_OK) status = read_all(&of, err);
   if (status == GHEE_OK) status = compare_schemas(&of, err);

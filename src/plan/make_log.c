@@ -3,6 +3,7 @@
  * else is read: what a part holds is fixed by its offsets. */
 #include <string.h>
 
+#include "filter/predicate.h"
 #include "plan/plan_file.h"
 #include "plan/records.h"
 
@@ -186,6 +187,13 @@ static ghee_status mark_starts(log_maker *of, uint64_t bytes, uint64_t memory, g
   return GHEE_OK;
 }
 
+static ghee_status check_filter(const log_maker *of, ghee_error *err) {
+  ghee_predicate *predicate = NULL;
+  ghee_status status = of->spec->filter ? ghee_predicate_new(of->spec->filter, of->schema, &predicate, err) : GHEE_OK;
+  ghee_predicate_free(predicate);
+  return status;
+}
+
 static ghee_status assemble(log_maker *of, ghee_plan **out, ghee_error *err) {
   ghee_plan_draft draft = {.files = &of->files, .parts = &of->parts, .schema = of->schema, .format = of->spec->format, .batch_bytes = of->batch_bytes};
   return ghee_plan_assemble(of->spec, &draft, out, err);
@@ -204,6 +212,7 @@ ghee_status ghee_plan_make_log(const ghee_job_spec *spec, int64_t limit_rows, gh
   for (size_t i = 0; i < spec->n_input_uris && status == GHEE_OK; i++) status = read_log(&of, spec->input_uris[i], err);
   if (status == GHEE_OK && !of.schema)
     status = ghee_error_set(err, GHEE_NOT_FOUND, "%s has no records between `from` and `to`, which the columns of their values could be taken from", spec->input_uris[0]);
+  if (status == GHEE_OK) status = check_filter(&of, err);
   uint64_t bytes = of.sampled ? of.sampled_bytes / of.sampled + 1 : UNKNOWN_RECORD_BYTES, memory = of.sampled ? of.sampled_memory / of.sampled + 1 : UNKNOWN_RECORD_BYTES;
   uint64_t rows = of.sampled_rows ? of.sampled_rows : 1, row_memory = of.sampled ? of.sampled_memory / rows + 1 : memory;
   of.batch_bytes = row_memory * (uint64_t)spec->stages[0].batch_rows;
@@ -215,7 +224,7 @@ ghee_status ghee_plan_make_log(const ghee_job_spec *spec, int64_t limit_rows, gh
 }
 
 ghee_status ghee_plan_make_round(const ghee_job_spec *spec, const ghee_plan *base, const ghee_log_ranges *ranges, ghee_plan **out, ghee_error *err) {
-  log_maker of = {.spec = spec, .schema = ghee_schema_ref(ghee_plan_schema(base)), .batch_bytes = base->header->totals.reader_bytes};
+  log_maker of = {.spec = spec, .schema = ghee_schema_ref(ghee_plan_read_schema(base)), .batch_bytes = base->header->totals.reader_bytes};
   uint64_t bytes, memory;
   ghee_plan_record_sizes(base, &bytes, &memory);
   ghee_status status = add_files(&of, spec->input_uris[0], ranges, err);

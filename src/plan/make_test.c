@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "batch/types_sample.h"
 #include "format/sample.h"
+#include "ghee/batch.h"
 #include "plan/plan_file.h"
 
 enum { GROUP = 500 };
@@ -50,6 +51,34 @@ static void write_rows(const char *name, const sample_type *columns, int64_t row
   ghee_buffer_fini(&bytes);
   ghee_batch_release(&batch);
   ghee_schema_unref(schema);
+}
+
+static void release_nothing(void *owner) { (void)owner; }
+
+/* Rows of x, which rises from `first` on, and y, in row groups of GROUP. */
+static void write_rising(const char *name, int64_t first, int64_t rows) {
+  struct ArrowSchema arrow;
+  struct ArrowArray array;
+  ghee_schema *schema;
+  ghee_batch batch = {0};
+  ghee_buffer bytes = {0};
+  ghee_builder *builder;
+  ghee_write_options options = {.row_group_rows = GROUP, .csv_delimiter = ','};
+  int64_t *numbers = ghee_alloc((size_t)rows * sizeof *numbers);
+  for (int64_t i = 0; i < rows; i++) numbers[i] = first + i;
+  SAMPLE_OK(ghee_builder_new(&builder, err));
+  SAMPLE_OK(ghee_builder_add_fixed(builder, "x", "l", rows, numbers, NULL, 0, NULL, 0, release_nothing, NULL, err));
+  SAMPLE_OK(ghee_builder_add_fixed(builder, "y", "l", rows, numbers, NULL, 0, NULL, 0, release_nothing, NULL, err));
+  SAMPLE_OK(ghee_builder_finish(builder, &arrow, &array, err));
+  SAMPLE_OK(ghee_schema_new(&arrow, &schema, err));
+  SAMPLE_OK(ghee_batch_new(schema, &array, true, &batch, err));
+  SAMPLE_OK(sample_write(ghee_format_of_path(name), schema, &batch, 1, &options, &bytes, err));
+  write_bytes(name, bytes.data, bytes.size);
+  ghee_buffer_fini(&bytes);
+  ghee_batch_release(&batch);
+  ghee_schema_unref(schema);
+  ghee_builder_free(builder);
+  ghee_free(numbers);
 }
 
 static ghee_job_spec *spec_of(const char *input, const char *rest) {
@@ -143,6 +172,37 @@ static void test_only_wanted_columns(void **state) {
   ghee_plan_free(one);
 }
 
+static void test_a_filter_rules_parts_out(void **state) {
+  (void)state;
+  static const struct { const char *input; uint64_t parts, out_parts, out_files, first_row; } cases[] = {
+      {", filter: x >= 500 and x < 1600", 3, 2, 0, GROUP}, {", filter: x < 10", 1, 4, 1, 0}, {", filter: x < 0", 0, 5, 2, 0},
+      {", filter: x is null", 0, 5, 2, 0}, {", filter: x >= 0", 5, 0, 0, 0}, {", columns: [y], filter: x in (1499)", 1, 4, 1, 2 * GROUP}};
+  write_rising("a.parquet", 0, 3 * GROUP);
+  write_rising("b.parquet", 3 * GROUP, 2 * GROUP);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    ghee_plan *plan = plan_of(cases[i].input, "predict: {run: 'm:f'}", 0);
+    const ghee_plan_totals *totals = ghee_plan_totals_of(plan);
+    if (totals->parts != cases[i].parts || totals->ruled_out_parts != cases[i].out_parts || totals->ruled_out_files != cases[i].out_files)
+      fail_msg("%s: %llu parts, %llu ruled out", cases[i].input, (unsigned long long)totals->parts, (unsigned long long)totals->ruled_out_parts);
+    assert_true(totals->files == 2 && totals->rows == -1 && totals->most_rows == (int64_t)cases[i].parts * GROUP);
+    if (totals->parts == 0) assert_int_equal(totals->chunks, 0);
+    else assert_int_equal(ghee_plan_chunk_part(plan, 0, 0, 0).first_row, cases[i].first_row);
+    if (totals->parts > 0) assert_int_equal(ghee_plan_chunk_rows(plan, 0, 0), -1);
+    ghee_plan_free(plan);
+  }
+}
+
+static void test_columns_of_the_filter_are_read_besides(void **state) {
+  (void)state;
+  write_rising("a.parquet", 0, GROUP);
+  ghee_plan *plan = plan_of(", columns: [y], filter: x >= 0", "predict: {run: 'm:f'}", 0);
+  assert_int_equal(ghee_schema_columns(ghee_plan_schema(plan)), 1);
+  assert_int_equal(ghee_schema_find(ghee_plan_schema(plan), "y"), 0);
+  assert_int_equal(ghee_schema_columns(ghee_plan_read_schema(plan)), 2);
+  assert_int_equal(ghee_schema_find(ghee_plan_read_schema(plan), "x"), 1);
+  ghee_plan_free(plan);
+}
+
 static void test_a_limit_takes_whole_parts(void **state) {
   (void)state;
   static const struct { int64_t limit, rows; } limits[] = {{1, GROUP}, {GROUP, GROUP}, {GROUP + 1, 2 * GROUP}, {3 * GROUP + 1, 4 * GROUP}, {0, 6 * GROUP}, {99999, 6 * GROUP}};
@@ -192,6 +252,12 @@ static void test_inputs_that_are_refused(void **state) {
   write_rows("b.parquet", other_columns, 10);
   refused("", predict, GHEE_SCHEMA, (const char *const[3]){"a.parquet", "b.parquet", "x"});
   refused(", columns: [z]", predict, GHEE_NOT_FOUND, (const char *const[3]){"z"});
+  unlink(in_input("b.parquet"));
+  write_rows("c.parquet", other_columns, 10);
+  refused(", filter: x > 1", predict, GHEE_SCHEMA, (const char *const[3]){"a.parquet", "c.parquet", "x"});
+  unlink(in_input("c.parquet"));
+  refused(", columns: [y], filter: xx = 1", predict, GHEE_NOT_FOUND, (const char *const[3]){"\"xx\"", "there are: x, y"});
+  refused(", filter: x = 'a'", predict, GHEE_SCHEMA, (const char *const[3]){"column x", "without quotes"});
   write_bytes("b.parquet", "PAR1 but not really", 19);
   write_bytes("c.parquet", "", 0);
   refused("", predict, GHEE_CORRUPT, (const char *const[3]){"b.parquet", "repair the file"}); /* the first, however the readers race */
@@ -233,7 +299,8 @@ static void test_input_that_has_changed(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {TEST(test_every_part_is_in_one_chunk_in_the_order_of_files), TEST(test_the_same_input_gives_the_same_plan),
-                                     TEST(test_only_wanted_columns), TEST(test_a_limit_takes_whole_parts), TEST(test_rows_of_text_are_not_known),
+                                     TEST(test_only_wanted_columns), TEST(test_a_filter_rules_parts_out), TEST(test_columns_of_the_filter_are_read_besides),
+                                     TEST(test_a_limit_takes_whole_parts), TEST(test_rows_of_text_are_not_known),
                                      TEST(test_a_shuffle_is_cut_to_the_buffer), TEST(test_inputs_that_are_refused),
                                      TEST(test_what_does_not_fit_is_refused_with_numbers), TEST(test_input_that_has_changed)};
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,7 +84,8 @@ static bool tables_fit(ghee_plan *plan) {
   const ghee_plan_totals *totals = &header->totals;
   if (!inside(header, header->files_at, totals->files, sizeof(ghee_plan_file)) || !inside(header, header->parts_at, totals->parts, sizeof(ghee_plan_record)) ||
       !inside(header, header->starts_at, totals->chunks + 1, 4) || header->schema_at > header->size_bytes ||
-      header->schema_bytes > header->size_bytes - header->schema_at || !text_at(plan, header->format_at) || totals->chunks >= UINT32_MAX || totals->interleave == 0)
+      header->schema_bytes > header->size_bytes - header->schema_at || header->read_schema_at > header->size_bytes ||
+      header->read_schema_bytes > header->size_bytes - header->read_schema_at || !text_at(plan, header->format_at) || totals->chunks >= UINT32_MAX || totals->interleave == 0)
     return false;
   plan->files = (const ghee_plan_file *)(plan->data + header->files_at);
   plan->parts = (const ghee_plan_record *)(plan->data + header->parts_at);
@@ -104,6 +105,7 @@ static ghee_status open_block(ghee_plan *plan, ghee_error *err) {
   plan->header = (const ghee_plan_header *)plan->data;
   if (!header_fits(plan) || !tables_fit(plan)) return ghee_error_set(err, GHEE_CORRUPT, "the stored plan is damaged or of another version of ghee");
   GHEE_TRY(ghee_schema_decode(plan->data + plan->header->schema_at, plan->header->schema_bytes, &plan->schema, err));
+  GHEE_TRY(ghee_schema_decode(plan->data + plan->header->read_schema_at, plan->header->read_schema_bytes, &plan->read_schema, err));
   if (!plan->header->shuffle) return GHEE_OK;
   plan->order = ghee_alloc_zero(1, sizeof *plan->order);
   if (!plan->order) return ghee_error_no_memory(err, "opening a plan");
@@ -141,6 +143,7 @@ void ghee_plan_free(ghee_plan *plan) {
     ghee_free(plan->order);
   }
   ghee_schema_unref(plan->schema);
+  ghee_schema_unref(plan->read_schema);
   free_block(plan->data, plan->size_bytes, plan->mapped);
   ghee_free(plan);
 }
@@ -166,6 +169,7 @@ ghee_status ghee_plan_load(const char *path, ghee_plan **out, ghee_error *err) {
 
 const ghee_plan_totals *ghee_plan_totals_of(const ghee_plan *plan) { return &plan->header->totals; }
 ghee_schema *ghee_plan_schema(const ghee_plan *plan) { return plan->schema; }
+ghee_schema *ghee_plan_read_schema(const ghee_plan *plan) { return plan->read_schema; }
 const char *ghee_plan_format(const ghee_plan *plan) { return (const char *)plan->data + plan->header->format_at; }
 const char *ghee_plan_file_uri(const ghee_plan *plan, uint32_t file) { return (const char *)plan->data + plan->files[file].uri_at; }
 
@@ -203,6 +207,7 @@ ghee_plan_part ghee_plan_chunk_part(const ghee_plan *plan, uint32_t epoch, uint3
 
 int64_t ghee_plan_chunk_rows(const ghee_plan *plan, uint32_t epoch, uint32_t chunk) {
   int64_t rows = 0;
+  if (plan->header->filtered) return -1;
   for (uint32_t i = 0, n = ghee_plan_chunk_parts(plan, epoch, chunk); i < n; i++) {
     int64_t more = plan->parts[part_at(plan, epoch, plan->starts[chunk] + i)].rows;
     if (more < 0) return -1;

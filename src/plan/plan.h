@@ -20,7 +20,9 @@ typedef struct ghee_plan ghee_plan;
 
 typedef struct ghee_plan_totals {
   uint64_t files, parts, chunks;   /* chunks of one epoch */
-  int64_t rows;                    /* -1 where only reading tells */
+  uint64_t ruled_out_files, ruled_out_parts; /* the filter can pass none of their rows; parts are not in the plan, files still are */
+  int64_t rows;                    /* -1 where only reading tells, as with a filter */
+  int64_t most_rows;               /* before the filter; -1 where only reading tells */
   uint64_t file_bytes, read_bytes, memory_bytes; /* of the files, of the wanted columns, decoded */
   uint64_t chunk_bytes, largest_part_bytes, largest_chunk_bytes; /* decoded */
   uint32_t shuffle_window;         /* after cutting; 0 without shuffle */
@@ -28,7 +30,7 @@ typedef struct ghee_plan_totals {
   uint64_t reader_bytes;           /* what a worker of the first stage needs at most for one part or shuffled chunk */
 } ghee_plan_totals;
 
-/** One part of a chunk. `uri`, `version` borrow from the plan. */
+/** One part of a chunk; its rows are those before the filter. `uri`, `version` borrow from the plan. */
 typedef struct ghee_plan_part {
   uint32_t file;
   const char *uri, *version;
@@ -39,7 +41,7 @@ typedef struct ghee_plan_part {
 
 /** Lists, reads footers (in parallel), checks that all schemas agree (GHEE_SCHEMA names both files and the column),
  *  GHEE_NOT_FOUND: no input, no files. GHEE_LIMIT: one part exceeds the buffer, with the numbers.
- *  `limit_rows`: of whole parts only as many as these rows are in; 0: all. */
+ *  `limit_rows`: of whole parts only as many as these rows are in, before the filter; 0: all. */
 ghee_status ghee_plan_make(const ghee_job_spec *spec, int64_t limit_rows, ghee_plan **out, ghee_error *err);
 ghee_status ghee_plan_save(const ghee_plan *plan, const char *path, ghee_error *err);
 /** Maps a stored plan; checked: GHEE_CORRUPT. out gives: ghee_plan_free. */
@@ -52,6 +54,8 @@ ghee_status ghee_plan_remedy(ghee_status status, ghee_error *err);
 const ghee_plan_totals *ghee_plan_totals_of(const ghee_plan *plan);
 /** Schema of the input after projection: borrows. */
 ghee_schema *ghee_plan_schema(const ghee_plan *plan);
+/** The same with the columns behind that only the filter needs. */
+ghee_schema *ghee_plan_read_schema(const ghee_plan *plan);
 const char *ghee_plan_format(const ghee_plan *plan);
 /** Number of parts of chunk p in epoch e, and part i of it. Thread: any. */
 uint32_t ghee_plan_chunk_parts(const ghee_plan *plan, uint32_t epoch, uint32_t chunk);

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The stored plan: one flat block, the same in memory and on disk, native byte order (it does not leave the machine's jobs).
  *
- *   header | files[n_files] | parts[n_parts] | chunk_starts[n_chunks + 1] | texts: URIs and versions, schema, format */
+ *   header | files[n_files] | parts[n_parts] | chunk_starts[n_chunks + 1] | both schemas | texts: format, URIs and versions */
 #ifndef GHEE_PLAN_PLAN_FILE_H
 #define GHEE_PLAN_PLAN_FILE_H
 
 #include "plan/plan.h"
 
-enum { GHEE_PLAN_VERSION = 3 };
+enum { GHEE_PLAN_VERSION = 4 };
 #define GHEE_PLAN_MAGIC 0x6e616c7065656867u /* "gheeplan" */
 
 typedef struct ghee_plan_header {
   uint64_t magic, hash;          /* hash of everything behind this field: ghee_plan_seal */
-  uint32_t version, shuffle;
+  uint32_t version;
+  uint16_t shuffle, filtered;
   uint64_t seed;
   uint64_t size_bytes;
-  uint64_t files_at, parts_at, starts_at, schema_at, schema_bytes, format_at;
+  uint64_t files_at, parts_at, starts_at, schema_at, schema_bytes, read_schema_at, read_schema_bytes, format_at;
   ghee_plan_totals totals;
 } ghee_plan_header;
 
@@ -33,8 +34,9 @@ typedef struct ghee_plan_records { ghee_plan_record *items; size_t count, capaci
 typedef struct ghee_plan_draft {
   const ghee_object_list *files;
   const ghee_plan_records *parts;  /* in the order of the files */
-  ghee_schema *schema;
+  ghee_schema *schema;             /* of what is read */
   const char *format;
+  uint64_t ruled_out_files, ruled_out_parts;
   uint64_t batch_bytes;            /* decoded, of the largest batch; 0: it follows from the parts */
 } ghee_plan_draft;
 
@@ -46,7 +48,7 @@ struct ghee_plan {
   const ghee_plan_file *files;
   const ghee_plan_record *parts;
   const uint32_t *starts;
-  ghee_schema *schema;
+  ghee_schema *schema, *read_schema;
   /* the permutation of the epoch that was asked for last, with its lock */
   struct ghee_plan_order *order;
 };

@@ -89,6 +89,8 @@ static void test_damaged_plans_are_refused(void **state) {
   REFUSED(header->totals.interleave, 0);
   REFUSED(header->schema_at, UINT64_MAX);
   REFUSED(header->schema_bytes, header->schema_bytes - 1);
+  REFUSED(header->read_schema_at, UINT64_MAX);
+  REFUSED(header->read_schema_bytes, header->read_schema_bytes - 1);
   REFUSED(header->format_at, header->size_bytes);
   REFUSED(parts[2].file, 2);
   REFUSED(parts[0].rows, -2);
@@ -136,7 +138,7 @@ static ghee_status save_large(const char *path, ghee_error *err) {
   ghee_buffer_put(&block, zeros, 4);
   ghee_buffer_put(&block, small.data + header.schema_at, header.schema_bytes);
   header.starts_at = behind;
-  header.schema_at += moved;
+  header.schema_at = header.read_schema_at = header.schema_at + moved;
   header.format_at = header.files_at; /* any text */
   header.totals.parts = header.totals.chunks = n;
   memcpy(block.data, &header, sizeof header);

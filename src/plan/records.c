@@ -72,9 +72,9 @@ static ghee_status begin(ghee_records *of, ghee_error *err) {
 static bool parsed(const ghee_records *of) { return of->json || of->ipc; }
 
 static bool wants(const ghee_job_spec *spec, const char *column) {
-  for (size_t i = 0; i < spec->n_columns; i++)
-    if (strcmp(spec->columns[i], column) == 0) return true;
-  return spec->n_columns == 0;
+  for (size_t i = 0; i < spec->n_read_columns; i++)
+    if (strcmp(spec->read_columns[i], column) == 0) return true;
+  return spec->n_read_columns == 0;
 }
 
 static ghee_status choose_columns(ghee_records *of, ghee_error *err) {
@@ -86,13 +86,13 @@ static ghee_status choose_columns(ghee_records *of, ghee_error *err) {
     if (wants(spec, name)) of->columns[i] = name;
     else ghee_free(name);
   }
-  if (!parsed(of) || spec->n_columns == 0) return GHEE_OK;
-  of->value_columns = ghee_alloc_zero(spec->n_columns, sizeof *of->value_columns);
+  if (!parsed(of) || spec->n_read_columns == 0) return GHEE_OK;
+  of->value_columns = ghee_alloc_zero(spec->n_read_columns, sizeof *of->value_columns);
   if (!of->value_columns) return no_memory(err);
-  for (size_t c = 0; c < spec->n_columns; c++) {
+  for (size_t c = 0; c < spec->n_read_columns; c++) {
     bool metadata = false;
-    for (int i = 0; i < N_KINDS; i++) metadata |= of->columns[i] && strcmp(of->columns[i], spec->columns[c]) == 0;
-    if (!metadata) of->value_columns[of->n_value_columns++] = spec->columns[c];
+    for (int i = 0; i < N_KINDS; i++) metadata |= of->columns[i] && strcmp(of->columns[i], spec->read_columns[c]) == 0;
+    if (!metadata) of->value_columns[of->n_value_columns++] = spec->read_columns[c];
   }
   return GHEE_OK;
 }
@@ -522,7 +522,7 @@ static ghee_status finish(ghee_records *of, ghee_builder *from, ghee_batch *out,
   ghee_status status = ghee_schema_new(&arrow, &schema, err);
   if (status == GHEE_OK) status = ghee_batch_new(schema, &array, true, &whole, err);
   else array.release(&array);
-  if (status == GHEE_OK && of->spec->n_columns > 0) status = ghee_batch_project(&whole, of->spec->columns, of->spec->n_columns, out, err);
+  if (status == GHEE_OK && of->spec->n_read_columns > 0) status = ghee_batch_project(&whole, of->spec->read_columns, of->spec->n_read_columns, out, err);
   else if (status == GHEE_OK) ghee_batch_move(&whole, out);
   ghee_batch_release(&whole);
   ghee_schema_unref(schema);

@@ -26,7 +26,8 @@ static inline void sample_plan(uint32_t shuffle, ghee_buffer *block) {
   files[1] = (ghee_plan_file){texts_at + 26, texts_at + 42};
   header.format_at = texts_at + 52;
   header.schema_at = texts_at + sizeof texts;
-  header.schema_bytes = bytes.size;
+  header.read_schema_at = header.schema_at;
+  header.schema_bytes = header.read_schema_bytes = bytes.size;
   ghee_buffer_put(block, &header, sizeof header);
   ghee_buffer_put(block, files, sizeof files);
   ghee_buffer_put(block, parts, sizeof parts);

@@ -242,8 +242,35 @@ static ghee_status read_columns(ghee_job_spec *spec, const ghee_node *map, const
   return GHEE_OK;
 }
 
+/* The columns that are read: those that are passed on, and what the filter needs besides. */
+static ghee_status add_read_columns(ghee_job_spec *spec, ghee_error *err) {
+  size_t n_filter = 0, n = 0;
+  const char *const *of_filter = spec->filter ? ghee_filter_columns(spec->filter, &n_filter) : NULL;
+  const char **all = keep(spec, ghee_alloc_zero(spec->n_columns + n_filter + 1, sizeof *all));
+  if (!all) return no_memory(err);
+  for (; n < spec->n_columns; n++) all[n] = spec->columns[n];
+  for (size_t i = 0; i < n_filter && spec->n_columns > 0; i++) {
+    bool known = false;
+    for (size_t k = 0; k < spec->n_columns && !known; k++) known = strcmp(all[k], of_filter[i]) == 0;
+    if (!known) all[n++] = of_filter[i];
+  }
+  spec->read_columns = all;
+  spec->n_read_columns = n;
+  return GHEE_OK;
+}
+
+static ghee_status read_filter(ghee_job_spec *spec, const ghee_node *input, ghee_error *err) {
+  const char *text = NULL;
+  ghee_error why;
+  GHEE_TRY(ghee_node_read_text(input, "filter", &text, err));
+  ghee_status status = text ? ghee_filter_parse(text, &spec->filter, &why) : GHEE_OK;
+  if (status == GHEE_INVALID) return ghee_node_error(ghee_node_get(input, "filter"), err, "%s", why.message);
+  if (status != GHEE_OK) return no_memory(err);
+  return add_read_columns(spec, err);
+}
+
 static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
-  static const char *const known[] = {"uri", "format", "columns", "shuffle", "epochs", "delimiter", "header", "null", "options",
+  static const char *const known[] = {"uri", "format", "columns", "filter", "shuffle", "epochs", "delimiter", "header", "null", "options",
                                       "from", "to", "every", "metadata", "metadata_prefix", NULL};
   const ghee_node *input = NULL;
   int64_t epochs = 1;
@@ -261,6 +288,7 @@ static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const 
   for (const char *const *key = of_logs; !spec->record_log && *key; key++)
     if (ghee_node_get(input, *key)) return ghee_node_error(ghee_node_get(input, *key), err, "%s is for topics; this input is files", *key);
   GHEE_TRY(read_columns(spec, input, "columns", &spec->columns, &spec->n_columns, err));
+  GHEE_TRY(read_filter(spec, input, err));
   GHEE_TRY(read_shuffle(spec, input, err));
   GHEE_TRY(ghee_node_read_int(input, "epochs", 1, 16383, &epochs, err));
   GHEE_TRY(read_delimiter(input, &spec->csv_delimiter, err));
@@ -439,6 +467,7 @@ void ghee_job_spec_free(ghee_job_spec *spec) {
   ghee_settings_fini(&spec->output_options);
   ghee_log_bound_fini(&spec->from);
   ghee_log_bound_fini(&spec->to);
+  ghee_filter_free(spec->filter);
   ghee_free(spec->metadata_prefix);
   ghee_free(spec->name);
   ghee_free(spec);

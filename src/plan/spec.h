@@ -2,7 +2,7 @@
  * The description of a job, checked and with every default filled in. docs/description.md is its reference for users.
  *
  *   name: ratings
- *   input:   {uri: data/ratings, format: parquet, columns: [user, item], shuffle: {seed: 1, window: 8}, epochs: 3,
+ *   input:   {uri: data/ratings, format: parquet, columns: [user, item], filter: "rating >= 4", shuffle: {seed: 1, window: 8}, epochs: 3,
  *             delimiter: ",", header: true, null: "NA", options: {…}}
  *   input:   {uri: "kafka://host:9092/topic", format: bytes | json | ipc, from: earliest | latest | TIME | {PARTITION: OFFSET}, to: now | TIME | {…},
  *             metadata: [key, offset], metadata_prefix: "_", every: {seconds: 10, rows: 1000000, bytes: 256MiB}, options: {security.protocol: SASL_SSL, sasl.password: "${NAME}"}}
@@ -18,6 +18,7 @@
 #define GHEE_PLAN_SPEC_H
 
 #include "batch/sort.h"
+#include "filter/filter.h"
 #include "storage/record_log.h"
 #include "text/document.h"
 
@@ -66,6 +67,8 @@ typedef struct ghee_job_spec {
   char *metadata_prefix;
   uint64_t every_ms, every_rows, every_bytes; /* to: never: when what has come is read, and how much at most at once */
   const char *const *columns; size_t n_columns; /* 0: all */
+  ghee_filter *filter;      /* only rows that fulfil it; NULL: all */
+  const char *const *read_columns; size_t n_read_columns; /* `columns` and behind them those that only the filter needs; 0: all */
   bool shuffle; uint64_t seed; uint32_t shuffle_window; /* row groups at a time; 0: default 8 */
   uint32_t epochs;
   char csv_delimiter; bool csv_header; const char *csv_null;

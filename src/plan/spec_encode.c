@@ -44,6 +44,7 @@ static void put_input(ghee_json *json, const ghee_job_spec *spec) {
   put_texts(json, "uri", spec->input_uris, spec->n_input_uris);
   if (spec->format) ghee_json_text(json, "format", spec->format);
   if (spec->n_columns) put_texts(json, "columns", spec->columns, spec->n_columns);
+  if (spec->filter) ghee_json_text(json, "filter", ghee_filter_text(spec->filter));
   if (spec->shuffle) {
     ghee_json_begin_map(json, "shuffle");
     ghee_json_uint(json, "seed", spec->seed);

@@ -69,6 +69,7 @@ static void the_canonical_form_reads_back_to_itself(void **state) {
       "output: {uri: out, format: csv, mode: append, target_file_size: 1MB, row_group_rows: 5}\non_reject: divert\ndead_letter: dead\norder: planned\n",
       "input: {uri: 'kafka://h:1/in', format: ipc, metadata: [offset], to: {0: 7}}\npredict: {}\n"
       "output: {uri: 'kafka://h:1/out', format: json, key: a, partition: b, headers: [c, d]}\non_reject: divert\ndead_letter: 'kafka://h:1/dead'\n",
+      "input: {uri: data, columns: [a, b], filter: \"c = 'it''s' and a > 1\"}\npreprocess: {}\noutput: {uri: out}\n",
       "input: {uri: data}\npreprocess: {}\noutput: {uri: out, partition_by: [country, day], sort_by: [a, -b, '-'], mode: overwrite_partitions}\n"};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     ghee_job_spec *spec = good(texts[i]);
@@ -103,6 +104,9 @@ static void mistakes_are_named_with_their_place(void **state) {
       {"input: {uri: a}\npredict: {run: f}\noutput: {uri: b}\n", GHEE_INVALID, "job:2:", "module:function"},
       {"input: {uri: a, delimiter: ab}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "one character"},
       {"input: {uri: [a, ./a]}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "twice"},
+      {"input: {uri: a, filter: 'b = 1 and'}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "character 10"},
+      {"input: {uri: a, filter: ''}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "leave it out"},
+      {"input: {uri: a, filter: 5}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "filter"},
       {"input: {uri: a, epochs: 2}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "train"},
       {"input: {uri: a}\npredict: {}\noutput: {uri: a}\n", GHEE_INVALID, "job:3:", "same place"},
       {"input: {uri: a}\npredict: {}\n", GHEE_INVALID, "job:1:", "no output"},

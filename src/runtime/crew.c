@@ -175,7 +175,7 @@ static void describe_batch(ghee_coordinator *of, const ghee_crash *at, char *out
   }
   ghee_plan_part part = ghee_plan_chunk_part(of->plan, at->epoch, at->chunk, 0);
   int64_t rows = of->crews[0].of->batch_rows;
-  if (of->spec->shuffle || part.first_row == UINT64_MAX || parts > 1)
+  if (of->spec->shuffle || of->spec->filter || part.first_row == UINT64_MAX || parts > 1)
     snprintf(out, size, "in batch %u of chunk %u (%s%s)", at->seq, at->chunk, part.uri, parts > 1 ? " and following parts" : "");
   else
     snprintf(out, size, "in batch %u of chunk %u (rows %llu to %llu of %s)", at->seq, at->chunk,

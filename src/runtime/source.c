@@ -306,7 +306,7 @@ static ghee_status make(ghee_source_reader *source, lease *of, ghee_item *out, g
   if (bytes > reserved) ghee_budget_force(source->budget, bytes - reserved);
   if (bytes < reserved) ghee_budget_release(source->budget, reserved - bytes);
   out->budget_bytes = bytes;
-  of->estimate = bytes ? bytes : of->estimate;
+  if (bytes && !source->worker->spec->filter) of->estimate = bytes; /* what a filter has left says nothing of what is decoded */
   return status;
 }
 

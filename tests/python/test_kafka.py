@@ -57,6 +57,21 @@ def test_records_as_bytes(kafka, tmp_path):
     assert got["timestamp"].cast("int64").to_pylist() == [1_700_000_000_000 + i for i in range(100)]
 
 
+def test_filter(kafka, tmp_path):
+    topic = kafka.topic(2)
+    kafka.write(topic, lines(1_000), partitions=2, key=lambda i: None if i % 10 == 0 else b"k%d" % i)
+    LocalTask(ghee.Input(kafka.uri(topic), format="json", metadata=["offset"], columns=["id"], filter="x >= 100 and _offset < 400"),
+              preprocess=ghee.Stage(as_is, workers=2, batch_size=64), output=tmp_path / "json").run()
+    assert np.array_equal(read_ids(tmp_path / "json"), np.arange(200, 800))
+    LocalTask(ghee.Input(kafka.uri(topic), columns=["value"], filter="partition = 1 and key in ('k7', 'k8', 'k9') or key is null and \"offset\" < 10"),
+              preprocess=ghee.Stage(as_is, form="arrow"), output=tmp_path / "bytes").run()
+    got = table(tmp_path / "bytes")
+    assert got.column_names == ["value"]
+    assert sorted(json.loads(v)["id"] for v in got["value"].to_pylist()) == [0, 7, 9, 10]
+    with pytest.raises(NotFoundError, match='"idd".*"id" meant'):
+        LocalTask(ghee.Input(kafka.uri(topic), format="json", filter="idd = 1"), preprocess=as_is, output=tmp_path / "none").run()
+
+
 def test_metadata_beside_json(kafka, tmp_path):
     topic = kafka.topic(1)
     kafka.write(topic, lines(50) + [None])
