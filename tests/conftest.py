@@ -56,13 +56,10 @@ def read_ids(folder, column="id"):
 @pytest.fixture(scope="session")
 def s3_server():
     """A real S3 server, for all tests that want one; see `s3`."""
-    from storages import S3, CannotInstall
+    from storages import S3, or_skip
 
-    try:
-        with S3() as at:
-            yield at
-    except CannotInstall as e:
-        pytest.skip(f"no S3 server: {e}")
+    with or_skip(S3()) as at:
+        yield at
 
 
 @pytest.fixture
@@ -144,11 +141,8 @@ def jobs(state):
 @pytest.fixture(scope="session")
 def kafka():
     """A real broker, for all tests of a run that need one."""
-    from kafka import Broker, CannotInstall
+    from kafka import Broker
+    from storages import or_skip
 
-    try:
-        broker = Broker().__enter__()
-    except CannotInstall as e:
-        pytest.skip(str(e))
-    yield broker
-    broker.__exit__()
+    with or_skip(Broker()) as broker:
+        yield broker

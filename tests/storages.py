@@ -7,6 +7,7 @@ that are not ghee's own.
   at.uri(name)         the URI of a place
   at.put(folder, name) copies a local folder there         at.get(name, folder)   and back
   at.names(name)       everything below, hidden names too  at.left(name)          what is beside: staging folders, claims, unfinished uploads"""
+import contextlib
 import json
 import os
 import pathlib
@@ -22,6 +23,19 @@ SERVICES = pathlib.Path(__file__).resolve().parent / "services"
 
 class CannotInstall(Exception):
     """The server cannot be had on this machine."""
+
+
+@contextlib.contextmanager
+def or_skip(server):
+    """`with or_skip(S3()) as at: …` in a test or fixture: skipped, with the reason, where the server cannot be had."""
+    import pytest
+
+    with contextlib.ExitStack() as stack:
+        try:
+            at = stack.enter_context(server)
+        except CannotInstall as e:
+            pytest.skip(str(e))
+        yield at
 
 
 class File:

@@ -12,7 +12,8 @@ import pytest
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parents[1] / "python")]
 
 from conftest import program, read_ids
-from kafka import Broker, CannotInstall
+from kafka import Broker
+from storages import or_skip
 from test_follow import Job, values, verified
 
 AWAY_S = 20
@@ -20,11 +21,8 @@ AWAY_S = 20
 
 @pytest.fixture
 def broker():
-    try:
-        with Broker() as made:
-            yield made
-    except CannotInstall as e:
-        pytest.skip(str(e))
+    with or_skip(Broker()) as made:
+        yield made
 
 
 def test_a_bounded_job_waits_for_a_dead_broker(broker, tmp_path):

@@ -10,23 +10,20 @@ import pytest
 import ghee
 from conftest import read_ids
 from ghee.task import LocalTask
-from storages import CannotInstall, Hdfs
+from storages import Hdfs, or_skip
 
 ROWS = 120_000
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    try:
-        with Hdfs() as at:
-            folder = tmp_path_factory.mktemp("input")
-            for k in range(8):
-                ids = np.arange(k * ROWS // 8, (k + 1) * ROWS // 8)
-                pq.write_table(pa.table({"id": ids, "x": np.random.default_rng(k).random(len(ids))}), folder / f"part-{k}.parquet", row_group_size=2_000)
-            at.put(folder, "in")
-            yield at
-    except CannotInstall as e:
-        pytest.skip(str(e))
+    with or_skip(Hdfs()) as at:
+        folder = tmp_path_factory.mktemp("input")
+        for k in range(8):
+            ids = np.arange(k * ROWS // 8, (k + 1) * ROWS // 8)
+            pq.write_table(pa.table({"id": ids, "x": np.random.default_rng(k).random(len(ids))}), folder / f"part-{k}.parquet", row_group_size=2_000)
+        at.put(folder, "in")
+        yield at
 
 
 @pytest.fixture

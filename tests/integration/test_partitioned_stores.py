@@ -8,7 +8,7 @@ import pytest
 
 import ghee
 from ghee.task import LocalTask
-from storages import STORAGES, CannotInstall
+from storages import STORAGES, or_skip
 
 
 @ghee.arrow
@@ -24,13 +24,10 @@ def run(folder, store, name, ids, keys, mode):
 
 @pytest.mark.parametrize("storage", ["s3", "hdfs"])
 def test_partitions_are_replaced(storage, tmp_path, monkeypatch):
-    try:
-        with STORAGES[storage]() as store:
-            for name, value in store.env.items():
-                monkeypatch.setenv(name, value)
-            check(store, tmp_path)
-    except CannotInstall as e:
-        pytest.skip(str(e))
+    with or_skip(STORAGES[storage]()) as store:
+        for name, value in store.env.items():
+            monkeypatch.setenv(name, value)
+        check(store, tmp_path)
 
 
 def check(store, tmp_path):

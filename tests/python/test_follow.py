@@ -62,6 +62,17 @@ class Job:
             assert code == -9, (self.folder / "log").read_text()[-2000:]
             self.start()
 
+    def kill_some(self, chance, worker, client):
+        """Perhaps one of its processes, and perhaps its client, by these probabilities."""
+        victims = self.processes()
+        if victims and chance.random() < worker:
+            try:
+                os.kill(chance.choice(victims), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if chance.random() < client:
+            self.process.kill()
+
     def stop(self):
         self.process.send_signal(signal.SIGINT)
         assert self.process.wait(30) == 130, (self.folder / "log").read_text()[-2000:]
@@ -139,14 +150,8 @@ def test_whoever_is_killed(kafka, tmp_path, own_state, seed):
         if written < 12_000 and chance.random() < 0.5:
             kafka.write(topic, values(written, 500), partitions=4)
             written += 500
-        victims = job.processes()
-        if victims and chance.random() < 0.3 and written < 12_000:
-            try:
-                os.kill(chance.choice(victims), signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        if chance.random() < 0.03 and written < 12_000:
-            job.process.kill()
+        if written < 12_000:
+            job.kill_some(chance, 0.3, 0.03)
 
     job.until(12_000, torment)
     job.stop()
@@ -184,14 +189,8 @@ def test_from_topic_to_topic_whoever_is_killed(kafka, tmp_path, own_state, seed)
         if written < 8000:
             kafka.write(source, some[written : written + 500], partitions=4)
             written += 500
-        victims = job.processes()
-        if victims and chance.random() < 0.6 and written < 8000:
-            try:
-                os.kill(chance.choice(victims), signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        if chance.random() < 0.1 and written < 8000:
-            job.process.kill()
+        if written < 8000:
+            job.kill_some(chance, 0.6, 0.1)
 
     job.until(8000, torment)
     job.stop()
