@@ -272,7 +272,7 @@ static void put_indices(const making *it, const ghee_unified *all, void *indices
     const ghee_column *column = column_of(it->of, run);
     const uint32_t *index_of = all->index_of[run->column];
     for (int64_t row = run->first; row < run->first + run->n; row++) {
-      int64_t index = ghee_column_valid(column, row) ? ghee_column_index(column, row) : -1;
+      int64_t index = ghee_column_valid(column, row) ? ghee_column_number(column, row) : -1;
       put_index(indices, width_bits, at++, index < 0 ? 0 : index_of ? (int64_t)index_of[index] - 1 : index);
     }
   }

@@ -39,7 +39,7 @@ static bool offsets_rise(const ghee_column *column, int64_t limit) {
 
 static bool indices_fit(const ghee_column *column) {
   for (int64_t i = 0; i < column->length; i++) {
-    int64_t index = ghee_column_index(column, i);
+    int64_t index = ghee_column_number(column, i);
     if (ghee_column_valid(column, i) && (index < 0 || index >= column->array->dictionary->length)) return false;
   }
   return true;

@@ -144,7 +144,7 @@ static ghee_status decode(const ghee_column *from, struct ArrowArray *out, ghee_
   } else {
     ghee_run *runs = ghee_alloc((size_t)from->length * sizeof *runs);
     if (!runs) return ghee_error_no_memory(err, "casting a column");
-    for (int64_t i = 0; i < from->length; i++) runs[i] = (ghee_run){.first = ghee_column_valid(from, i) ? ghee_column_index(from, i) : 0, .n = 1};
+    for (int64_t i = 0; i < from->length; i++) runs[i] = (ghee_run){.first = ghee_column_valid(from, i) ? ghee_column_number(from, i) : 0, .n = 1};
     ghee_status status = ghee_assemble(values.field, &(ghee_selection){&values, 1, runs, (size_t)from->length}, NULL, out, err);
     ghee_free(runs);
     GHEE_TRY(status);

@@ -52,7 +52,7 @@ int64_t ghee_column_offset(const ghee_column *column, int64_t row) {
   return ghee_kind_is_large(column->type.kind) ? ((const int64_t *)offsets)[column->start + row] : ((const int32_t *)offsets)[column->start + row];
 }
 
-int64_t ghee_column_index(const ghee_column *column, int64_t row) {
+int64_t ghee_column_number(const ghee_column *column, int64_t row) {
   const void *data = column->array->buffers[1];
   int64_t at = column->start + row;
   switch (column->type.kind) {
@@ -60,7 +60,7 @@ int64_t ghee_column_index(const ghee_column *column, int64_t row) {
     case GHEE_UINT8: return ((const uint8_t *)data)[at];
     case GHEE_INT16: return ((const int16_t *)data)[at];
     case GHEE_UINT16: return ((const uint16_t *)data)[at];
-    case GHEE_INT32: return ((const int32_t *)data)[at];
+    case GHEE_INT32: case GHEE_DATE32: case GHEE_TIME32: return ((const int32_t *)data)[at];
     case GHEE_UINT32: return ((const uint32_t *)data)[at];
     default: return ((const int64_t *)data)[at];
   }

@@ -30,8 +30,9 @@ bool ghee_column_valid(const ghee_column *column, int64_t row);
 int64_t ghee_column_nulls(const ghee_column *column);
 /** For text, binary, lists: offset of row (0 … length) in the data or the items. */
 int64_t ghee_column_offset(const ghee_column *column, int64_t row);
-/** Index in the dictionary; of a null row whatever stands there. */
-int64_t ghee_column_index(const ghee_column *column, int64_t row);
+/** Of a column of whole numbers, dates, times, timestamps or durations, and of indices in a dictionary: the number; of a null row whatever stands there.
+ *  Those of uint64 beyond int64 come out negative. */
+int64_t ghee_column_number(const ghee_column *column, int64_t row);
 /** Row i of one and row k of the other, of one type, are equal: both null, or values that are. */
 bool ghee_column_same(const ghee_column *a, int64_t i, const ghee_column *b, int64_t k);
 

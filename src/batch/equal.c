@@ -36,7 +36,7 @@ bool ghee_column_same(const ghee_column *a, int64_t i, const ghee_column *b, int
   if (!valid) return true;
   if (a->field->dictionary) {
     ghee_column x = ghee_column_dictionary(a), y = ghee_column_dictionary(b);
-    return ghee_column_same(&x, ghee_column_index(a, i), &y, ghee_column_index(b, k));
+    return ghee_column_same(&x, ghee_column_number(a, i), &y, ghee_column_number(b, k));
   }
   if (ghee_kind_is_text(a->type.kind)) return same_text(a, i, b, k);
   if (ghee_kind_is_list(a->type.kind) || a->type.kind == GHEE_FIXED_LIST) {

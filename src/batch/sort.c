@@ -63,11 +63,6 @@ static int order_decimals(const void *data, int64_t a, int64_t b) {
   return ORDER(of_a, of_b);
 }
 
-static int64_t load_time(const ghee_column *of, int64_t row) {
-  const void *data = of->array->buffers[1];
-  return of->type.width_bits == 32 ? ((const int32_t *)data)[of->start + row] : ((const int64_t *)data)[of->start + row];
-}
-
 static int order_values(const ghee_column *of, int64_t a, int64_t b) {
   const void *data = of->array->buffers[1];
   int64_t at_a = of->start + a, at_b = of->start + b;
@@ -78,11 +73,9 @@ static int order_values(const ghee_column *of, int64_t a, int64_t b) {
     case GHEE_DECIMAL128: return order_decimals(data, at_a, at_b);
     case GHEE_FIXED_BINARY: return memcmp((const char *)data + at_a * of->type.fixed_size, (const char *)data + at_b * of->type.fixed_size, (size_t)of->type.fixed_size);
     case GHEE_UINT64: return ORDER(((const uint64_t *)data)[at_a], ((const uint64_t *)data)[at_b]);
-    case GHEE_DATE32: case GHEE_DATE64: case GHEE_TIME32: case GHEE_TIME64: case GHEE_TIMESTAMP: case GHEE_DURATION:
-      return ORDER(load_time(of, a), load_time(of, b));
     default: break;
   }
-  return ghee_kind_is_text(of->type.kind) ? order_texts(of, a, b) : ORDER(ghee_column_index(of, a), ghee_column_index(of, b));
+  return ghee_kind_is_text(of->type.kind) ? order_texts(of, a, b) : ORDER(ghee_column_number(of, a), ghee_column_number(of, b));
 }
 
 /* ---- rows ---- */
@@ -90,7 +83,7 @@ static int order_values(const ghee_column *of, int64_t a, int64_t b) {
 /* The row of `values` that a row's value is; false: null. */
 static bool value_row(const key *of, int64_t row, int64_t *out) {
   if (of->nulls && !ghee_column_valid(&of->column, row)) return false;
-  *out = of->column.field->dictionary ? ghee_column_index(&of->column, row) : row;
+  *out = of->column.field->dictionary ? ghee_column_number(&of->column, row) : row;
   return !of->nulls || ghee_column_valid(&of->values, *out);
 }
 

@@ -48,7 +48,7 @@ static bool add_run(table *of, const ghee_column *column, const ghee_run *run) {
   uint32_t *index_of = of->into->index_of[run->column], index;
   for (int64_t row = run->first; row < run->first + run->n; row++) {
     if (!ghee_column_valid(column, row)) continue;
-    int64_t at = ghee_column_index(column, row);
+    int64_t at = ghee_column_number(column, row);
     if (index_of[at]) continue;
     if (!find(of, run->column, at, &index)) return false;
     index_of[at] = index + 1;

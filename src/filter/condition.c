@@ -29,8 +29,7 @@ static ghee_int128 load_whole(const ghee_column *column, int64_t row) {
     case GHEE_BOOL: return ghee_bit(data, at);
     case GHEE_DECIMAL128: memcpy(&decimal, (const char *)data + at * 16, sizeof decimal); return decimal;
     case GHEE_UINT64: return ((const uint64_t *)data)[at];
-    case GHEE_DATE32: return ((const int32_t *)data)[at];
-    default: return ghee_column_index(column, row);
+    default: return ghee_column_number(column, row);
   }
 }
 
@@ -142,7 +141,7 @@ ghee_status ghee_condition_apply(const ghee_condition *of, const ghee_column *co
   uint8_t *of_value = ghee_alloc((size_t)values.length + 1);
   if (!of_value) return ghee_error_no_memory(err, "filtering rows");
   if (values.length > 0) fill(of, &values, of_value);
-  for (int64_t i = 0; i < column->length; i++) truth[i] = ghee_column_valid(column, i) ? of_value[ghee_column_index(column, i)] : GHEE_UNKNOWN;
+  for (int64_t i = 0; i < column->length; i++) truth[i] = ghee_column_valid(column, i) ? of_value[ghee_column_number(column, i)] : GHEE_UNKNOWN;
   ghee_free(of_value);
   return GHEE_OK;
 }
@@ -152,7 +151,7 @@ void ghee_condition_nulls(const ghee_column *column, uint8_t *truth) {
   ghee_column values = dictionary ? ghee_column_dictionary(column) : *column;
   for (int64_t i = 0; i < column->length; i++) {
     bool valid = ghee_column_valid(column, i);
-    if (valid && dictionary) valid = ghee_column_valid(&values, ghee_column_index(column, i));
+    if (valid && dictionary) valid = ghee_column_valid(&values, ghee_column_number(column, i));
     truth[i] = valid ? GHEE_FALSE : GHEE_TRUE;
   }
 }

@@ -129,7 +129,7 @@ typedef struct known { const ghee_batch *bounds; int64_t at, rows; } known;
 /* -1: not known. */
 static int64_t nulls_of(const known *of, size_t column) {
   ghee_column nulls = ghee_column_at(of->bounds, (int64_t)column * 3 + 2);
-  return nulls.type.kind == GHEE_INT64 && ghee_column_valid(&nulls, of->at) ? ghee_column_index(&nulls, of->at) : -1;
+  return nulls.type.kind == GHEE_INT64 && ghee_column_valid(&nulls, of->at) ? ghee_column_number(&nulls, of->at) : -1;
 }
 
 static unsigned reach_of(const ghee_predicate *of, const ghee_filter_node *node, const known *with) {

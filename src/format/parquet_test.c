@@ -207,10 +207,10 @@ static bool text_is(const ghee_column *a, int64_t i, const ghee_column *b, int64
 static void check_bounds(const ghee_batch *bounds, const ghee_part *part, const ghee_batch *rows) {
   ghee_column least = ghee_column_at(bounds, 0), greatest = ghee_column_at(bounds, 1), first = ghee_column_at(bounds, 3), last = ghee_column_at(bounds, 4);
   ghee_column nulls = ghee_column_at(bounds, 5), numbers = ghee_column_at(rows, 0), texts = ghee_column_at(rows, 2);
-  int64_t low = ghee_column_index(&least, part->index), high = ghee_column_index(&greatest, part->index);
+  int64_t low = ghee_column_number(&least, part->index), high = ghee_column_number(&greatest, part->index);
   bool reached_low = false, reached_high = false;
   for (int64_t i = 0; i < ghee_batch_rows(rows); i++) {
-    int64_t number = ghee_column_index(&numbers, i);
+    int64_t number = ghee_column_number(&numbers, i);
     assert_true(number >= low && number <= high);
     reached_low |= number == low;
     reached_high |= number == high;
@@ -218,7 +218,7 @@ static void check_bounds(const ghee_batch *bounds, const ghee_part *part, const 
     assert_true(text_is(&texts, i, &first, part->index, false) && text_is(&texts, i, &last, part->index, true));
   }
   assert_true(reached_low && reached_high);
-  assert_int_equal(ghee_column_index(&nulls, part->index), ghee_column_nulls(&texts));
+  assert_int_equal(ghee_column_number(&nulls, part->index), ghee_column_nulls(&texts));
 }
 
 static void bounds_are_those_of_the_rows(void **state) {

@@ -70,7 +70,7 @@ static void pops(fixture *of, int64_t rows, int64_t first, int64_t step, int64_t
   SAMPLE_OK(ghee_sieve_pop(&of->sieve, &batch, &row, err));
   assert_int_equal(ghee_batch_rows(&batch), rows);
   ghee_column column = ghee_column_at(&batch, 0);
-  for (int64_t i = 0; i < rows; i++) assert_int_equal(ghee_column_index(&column, i), scale * (first + i * step));
+  for (int64_t i = 0; i < rows; i++) assert_int_equal(ghee_column_number(&column, i), scale * (first + i * step));
   assert_true(row == number);
   ghee_batch_release(&batch);
 }

@@ -66,13 +66,6 @@ static void put_timestamp(ghee_buffer *name, int64_t value, char unit) {
 
 /* ---- values ---- */
 
-/* Of a date or timestamp: days or ticks. */
-static int64_t load_time(const ghee_column *column, int64_t row) {
-  const void *data = column->array->buffers[1];
-  int64_t at = column->start + row;
-  return column->type.width_bits == 32 ? ((const int32_t *)data)[at] : ((const int64_t *)data)[at];
-}
-
 static void put_value(ghee_buffer *name, const ghee_column *column, int64_t row) {
   const ghee_type *type = &column->type;
   if (type->kind == GHEE_BOOL) {
@@ -82,15 +75,15 @@ static void put_value(ghee_buffer *name, const ghee_column *column, int64_t row)
     if (begin == end) ghee_buffer_printf(name, "%s", null_name);
     else put_escaped(name, (const char *)column->array->buffers[2] + begin, (size_t)(end - begin));
   } else if (type->kind == GHEE_DATE32) {
-    put_date(name, load_time(column, row));
+    put_date(name, ghee_column_number(column, row));
   } else if (type->kind == GHEE_DATE64) {
-    put_date(name, floor_div(load_time(column, row), 86400000));
+    put_date(name, floor_div(ghee_column_number(column, row), 86400000));
   } else if (type->kind == GHEE_TIMESTAMP) {
-    put_timestamp(name, load_time(column, row), type->unit);
+    put_timestamp(name, ghee_column_number(column, row), type->unit);
   } else if (ghee_kind_is_signed(type->kind)) {
-    ghee_buffer_printf(name, "%lld", (long long)ghee_column_index(column, row));
+    ghee_buffer_printf(name, "%lld", (long long)ghee_column_number(column, row));
   } else {
-    ghee_buffer_printf(name, "%llu", (unsigned long long)ghee_column_index(column, row));
+    ghee_buffer_printf(name, "%llu", (unsigned long long)ghee_column_number(column, row));
   }
 }
 
@@ -101,7 +94,7 @@ void ghee_partition_name_put(ghee_buffer *name, const ghee_column *column, int64
     ghee_buffer_printf(name, "%s", null_name);
   } else if (column->field->dictionary) {
     ghee_column values = ghee_column_dictionary(column);
-    int64_t index = ghee_column_index(column, row);
+    int64_t index = ghee_column_number(column, row);
     if (ghee_column_valid(&values, index)) put_value(name, &values, index);
     else ghee_buffer_printf(name, "%s", null_name);
   } else {

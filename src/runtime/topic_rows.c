@@ -37,7 +37,7 @@ static ghee_status find_column(const ghee_batch *batch, const char *name, const 
   return GHEE_OK;
 }
 
-static bool is_whole_number(const ghee_column *column) { return !column->field->dictionary && column->type.kind >= GHEE_INT8 && column->type.kind <= GHEE_UINT64; }
+static bool is_whole_number(const ghee_column *column) { return !column->field->dictionary && ghee_kind_is_int(column->type.kind); }
 
 static ghee_status refuse_type(const ghee_column *column, const char *key, const char *wanted, ghee_error *err) {
   ghee_buffer type = {0};
@@ -47,26 +47,11 @@ static ghee_status refuse_type(const ghee_column *column, const char *key, const
   return status;
 }
 
-/* A whole number; those of uint64 beyond int64 are negative. */
-static int64_t number_at(const ghee_column *column, int64_t row) {
-  const void *data = column->array->buffers[1];
-  int64_t at = column->start + row;
-  switch (column->type.kind) {
-    case GHEE_INT8: return ((const int8_t *)data)[at];
-    case GHEE_INT16: return ((const int16_t *)data)[at];
-    case GHEE_INT32: return ((const int32_t *)data)[at];
-    case GHEE_UINT8: return ((const uint8_t *)data)[at];
-    case GHEE_UINT16: return ((const uint16_t *)data)[at];
-    case GHEE_UINT32: return ((const uint32_t *)data)[at];
-    default: return ((const int64_t *)data)[at];
-  }
-}
-
 typedef struct cell { const void *data; size_t size_bytes; } cell;
 
 static cell text_of_number(ghee_topic_rows *of, const ghee_column *column, int64_t row) {
   char *text = of->numbers + NUMBER_BYTES * of->used_numbers++;
-  int64_t number = number_at(column, row);
+  int64_t number = ghee_column_number(column, row);
   int n = column->type.kind == GHEE_UINT64 ? snprintf(text, NUMBER_BYTES, "%llu", (unsigned long long)number) : snprintf(text, NUMBER_BYTES, "%lld", (long long)number);
   return (cell){text, (size_t)n};
 }
@@ -78,7 +63,7 @@ static ghee_status cell_at(ghee_topic_rows *of, const ghee_column *column, int64
   if (!ghee_column_valid(column, row)) return GHEE_OK;
   if (column->field->dictionary) {
     ghee_column values = ghee_column_dictionary(column);
-    return cell_at(of, &values, ghee_column_index(column, row), key, out, err);
+    return cell_at(of, &values, ghee_column_number(column, row), key, out, err);
   }
   if (is_whole_number(column)) {
     *out = text_of_number(of, column, row);
@@ -170,7 +155,7 @@ static ghee_status put_partitions(ghee_topic_rows *of, const ghee_batch *batch, 
   if (!is_whole_number(&column)) return refuse_type(&column, "partition", "whole numbers", err);
   for (size_t i = 0; i < of->records.count; i++) {
     if (!ghee_column_valid(&column, (int64_t)i)) continue;
-    int64_t partition = number_at(&column, (int64_t)i);
+    int64_t partition = ghee_column_number(&column, (int64_t)i);
     if (partition < 0 || partition > INT32_MAX)
       return ghee_error_set(err, GHEE_USER, "column %s, which output.partition names, has %lld, which is no partition; null lets the key choose", column.field->name, (long long)partition);
     of->records.items[i].partition = (uint32_t)partition;
