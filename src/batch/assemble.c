@@ -76,7 +76,7 @@ static ghee_status buffer(const making *it, int i, int64_t size, void *out) {
 
 static const ghee_column *column_of(const ghee_selection *of, const ghee_run *run) { return &of->columns[run->column]; }
 
-int64_t ghee_selection_rows(const ghee_selection *of) {
+static int64_t rows_of(const ghee_selection *of) {
   int64_t rows = 0;
   for (size_t r = 0; r < of->n_runs; r++) rows += of->runs[r].n;
   return rows;
@@ -320,7 +320,7 @@ static ghee_status fill(const making *it, const struct ArrowSchema *field) {
 
 ghee_status ghee_assemble(const struct ArrowSchema *field, const ghee_selection *of, ghee_room *room, struct ArrowArray *out, ghee_error *err) {
   struct ArrowArray array;
-  GHEE_TRY(ghee_array_own(ghee_selection_rows(of), of->columns[0].type.n_buffers, field->n_children, &array, err));
+  GHEE_TRY(ghee_array_own(rows_of(of), of->columns[0].type.n_buffers, field->n_children, &array, err));
   array.private_data = room;
   ghee_status status = fill(&(making){.of = of, .room = room, .out = &array, .err = err}, field);
   if (status != GHEE_OK) {
@@ -361,7 +361,7 @@ static ghee_status children_bytes(const struct ArrowSchema *field, const ghee_se
 
 ghee_status ghee_assemble_bytes(const struct ArrowSchema *field, const ghee_selection *of, uint64_t *sum, ghee_error *err) {
   ghee_type type = of->columns[0].type;
-  uint64_t rows = (uint64_t)ghee_selection_rows(of);
+  uint64_t rows = (uint64_t)rows_of(of);
   if (type.n_buffers > 0 && any_nulls(of)) *sum += aligned((rows + 7) / 8);
   if (ghee_kind_has_offsets(type.kind)) *sum += aligned((rows + 1) * (uint64_t)ghee_kind_offset_bytes(type.kind));
   else *sum += aligned((rows * (uint64_t)type.width_bits + 7) / 8);

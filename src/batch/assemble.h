@@ -24,7 +24,6 @@ typedef struct ghee_room { uint8_t *at, *end; } ghee_room;
 ghee_status ghee_assemble(const struct ArrowSchema *field, const ghee_selection *of, ghee_room *room, struct ArrowArray *out, ghee_error *err);
 /** Adds to *sum the bytes of room that ghee_assemble uses at most. */
 ghee_status ghee_assemble_bytes(const struct ArrowSchema *field, const ghee_selection *of, uint64_t *sum, ghee_error *err);
-int64_t ghee_selection_rows(const ghee_selection *of);
 
 /** An empty array that owns `n_buffers` buffers and `n_children` children, all NULL; release frees what is there. */
 ghee_status ghee_array_own(int64_t length, int64_t n_buffers, int64_t n_children, struct ArrowArray *out, ghee_error *err);

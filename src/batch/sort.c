@@ -24,7 +24,7 @@ static bool has_order(const ghee_type *type) {
   }
 }
 
-ghee_status ghee_sort_check(const struct ArrowSchema *field, ghee_error *err) {
+static ghee_status check_order(const struct ArrowSchema *field, ghee_error *err) {
   ghee_type type;
   GHEE_TRY(ghee_type_parse(field->dictionary ? field->dictionary->format : field->format, &type, err));
   if (has_order(&type)) return GHEE_OK;
@@ -105,7 +105,7 @@ static int order_rows(const void *a, const void *b, void *user) {
 static ghee_status find_key(const ghee_batch *batch, const ghee_sort_key *wanted, key *out, ghee_error *err) {
   int64_t index = ghee_schema_find(batch->schema, wanted->column);
   if (index < 0) return ghee_error_set(err, GHEE_NOT_FOUND, "there is no column %s to sort by", wanted->column);
-  GHEE_TRY(ghee_sort_check(ghee_schema_arrow(batch->schema)->children[index], err));
+  GHEE_TRY(check_order(ghee_schema_arrow(batch->schema)->children[index], err));
   key made = {.column = ghee_column_at(batch, index), .descending = wanted->descending};
   made.values = made.column.field->dictionary ? ghee_column_dictionary(&made.column) : made.column;
   made.nulls = ghee_column_nulls(&made.column) > 0 || ghee_column_nulls(&made.values) > 0;

@@ -7,12 +7,10 @@
 
 typedef struct ghee_sort_key { const char *column; bool descending; } ghee_sort_key;
 
-/** Rows can be put in order by this column: bool, numbers, decimals of 128 bits, text, binary, dates and times, and dictionaries of them.
- *  GHEE_SCHEMA names column and type. */
-ghee_status ghee_sort_check(const struct ArrowSchema *field, ghee_error *err);
 /** Fills `rows` with the numbers of all rows (ghee_batch_rows of them) in order: by the first key, where it is equal by the next, and so on; stable.
  *  Text and binary by their bytes, false before true, NaN greater than all numbers, -0 and 0 equal. Nulls last, descending or not.
- *  GHEE_NOT_FOUND, GHEE_SCHEMA: a column is not there or has no order. */
+ *  Columns that have an order: bool, numbers, decimals of 128 bits, text, binary, dates and times, and dictionaries of them. GHEE_NOT_FOUND: a column is not
+ *  there; GHEE_SCHEMA names column and type of one without an order. */
 ghee_status ghee_batch_sort(const ghee_batch *batch, const ghee_sort_key *keys, size_t n, uint32_t *rows, ghee_error *err);
 
 #endif

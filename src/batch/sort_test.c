@@ -26,7 +26,6 @@ static void test_all_types(void **state) {
     ghee_sort_key up = {sample_all_types[c].name, false}, down = {sample_all_types[c].name, true};
     ghee_error err;
     ghee_status status = ghee_batch_sort(&batch, &up, 1, rows[0], &err);
-    assert_int_equal(status, ghee_sort_check(ghee_schema_arrow(schema)->children[c], NULL));
     if (status == GHEE_SCHEMA) {
       assert_non_null(strstr(err.message, sample_all_types[c].name));
       continue;

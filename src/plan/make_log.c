@@ -62,7 +62,8 @@ static ghee_status apply_from(ghee_record_log *log, const char *uri, const ghee_
   return GHEE_OK;
 }
 
-ghee_status ghee_plan_log_ranges(const ghee_job_spec *spec, ghee_record_log *log, const char *uri, ghee_log_ranges *out, ghee_error *err) {
+/* What the spec's bounds are in offsets now, of each partition of a log. */
+static ghee_status find_ranges(const ghee_job_spec *spec, ghee_record_log *log, const char *uri, ghee_log_ranges *out, ghee_error *err) {
   ghee_log_ranges ends = {0}; /* `to` is looked up before `from` has cut the ranges */
   ghee_status status = log->ops->partitions(log, out, err);
   bool ok = true;
@@ -143,7 +144,7 @@ static ghee_status read_log(log_maker *of, const char *uri, ghee_error *err) {
   ghee_record_log *log;
   ghee_log_ranges ranges = {0};
   GHEE_TRY(ghee_record_log_open(uri, &of->spec->input_options, &log, err));
-  ghee_status status = ghee_plan_log_ranges(of->spec, log, uri, &ranges, err);
+  ghee_status status = find_ranges(of->spec, log, uri, &ranges, err);
   if (status == GHEE_OK) status = sample(of, log, uri, &ranges, err);
   if (status == GHEE_OK) status = add_files(of, uri, &ranges, err);
   ghee_array_fini(&ranges);

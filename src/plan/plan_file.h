@@ -64,8 +64,6 @@ void ghee_plan_limit(ghee_plan_records *parts, int64_t limit_rows);
 ghee_status ghee_plan_assemble(const ghee_job_spec *spec, const ghee_plan_draft *draft, ghee_plan **out, ghee_error *err);
 /** The workers of the stage that has most. */
 uint32_t ghee_plan_most_workers(const ghee_job_spec *spec);
-/** What the spec's bounds are in offsets now, of each partition of a log. */
-ghee_status ghee_plan_log_ranges(const ghee_job_spec *spec, ghee_record_log *log, const char *uri, ghee_log_ranges *out, ghee_error *err);
 /** ghee_plan_make for record logs. */
 ghee_status ghee_plan_make_log(const ghee_job_spec *spec, int64_t limit_rows, ghee_plan **out, ghee_error *err);
 /** ghee_plan_check_input for record logs. */

@@ -42,14 +42,15 @@ ghee_status ghee_client_spec(const ghee_job_source *source, ghee_job_spec **out,
   return status;
 }
 
-ghee_status ghee_client_programs(char **out, ghee_error *err) {
+/* Folder of ghee-coordinator and ghee-worker: $GHEE_PROGRAMS, else beside this library, else ../bin of it. New string. */
+static ghee_status find_programs(char **out, ghee_error *err) {
   const char *set = getenv("GHEE_PROGRAMS");
   Dl_info info;
   if (set) {
     *out = ghee_strdup(set);
     return *out ? GHEE_OK : ghee_error_no_memory(err, "finding ghee's programs");
   }
-  if (!dladdr((void *)ghee_client_programs, &info) || !info.dli_fname) return ghee_error_set(err, GHEE_NOT_FOUND, "cannot find the folder of ghee's library");
+  if (!dladdr((void *)find_programs, &info) || !info.dli_fname) return ghee_error_set(err, GHEE_NOT_FOUND, "cannot find the folder of ghee's library");
   const char *slash = strrchr(info.dli_fname, '/');
   int length = slash ? (int)(slash - info.dli_fname) : 1;
   static const char *const places[] = {"", "/../bin", "/.."};
@@ -93,7 +94,7 @@ typedef struct drive {
 static ghee_status start(drive *of, ghee_error *err) {
   char *programs, fd[16], ns[32];
   int pair[2];
-  GHEE_TRY(ghee_client_programs(&programs, err));
+  GHEE_TRY(find_programs(&programs, err));
   char *program = ghee_path_join(programs, "ghee-coordinator"), *env = ghee_asprintf("GHEE_PROGRAMS=%s", programs);
   char *log = ghee_job_folder_file(of->folder, "logs/coordinator.log");
   ghee_free(programs);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the public calls of ghee/job.h share: reading descriptions, the programs' place, a result. */
+ * What the public calls of ghee/job.h share: reading descriptions, driving a coordinator, a result. */
 #ifndef GHEE_RUNTIME_CLIENT_H
 #define GHEE_RUNTIME_CLIENT_H
 
@@ -8,8 +8,6 @@
 #include "runtime/folder.h"
 
 ghee_status ghee_client_spec(const ghee_job_source *source, ghee_job_spec **out, ghee_error *err);
-/** Folder of ghee-coordinator and ghee-worker: $GHEE_PROGRAMS, else beside this library, else ../bin of it. New string. */
-ghee_status ghee_client_programs(char **out, ghee_error *err);
 /** Runs the coordinator over a prepared folder until the job has an outcome. The lock is held by the caller. `hosted`: the caller is
  *  the workers of the Python stages. */
 ghee_status ghee_client_drive(const char *folder, bool hosted, uint64_t started_ns, const ghee_job_hooks *hooks, ghee_job_progress *last, ghee_error *err);

@@ -223,7 +223,7 @@ static ghee_status publish(ghee_coordinator *of, const char *uri, const char *st
   return status;
 }
 
-ghee_status ghee_commits_publish(ghee_coordinator *of, ghee_error *err) {
+static ghee_status publish_all(ghee_coordinator *of, ghee_error *err) {
   static const ghee_publish_mode modes[] = {[GHEE_OUTPUT_ERROR] = GHEE_PUBLISH_ERROR, [GHEE_OUTPUT_OVERWRITE] = GHEE_PUBLISH_OVERWRITE,
                                             [GHEE_OUTPUT_APPEND] = GHEE_PUBLISH_APPEND, [GHEE_OUTPUT_PARTITIONS] = GHEE_PUBLISH_PARTITIONS};
   GHEE_TRY(ghee_ledger_set_state(of->ledger, GHEE_JOB_PUBLISHING, 0, "", err));
@@ -240,7 +240,7 @@ ghee_status ghee_commits_publish(ghee_coordinator *of, ghee_error *err) {
 
 /* Everything is done and recorded. */
 static ghee_status complete(ghee_coordinator *of, ghee_error *err) {
-  if (!of->spec->output_log) GHEE_TRY(ghee_commits_publish(of, err)); /* a topic has it already */
+  if (!of->spec->output_log) GHEE_TRY(publish_all(of, err)); /* a topic has it already */
   if (!of->rounds || of->chunks.closed) {
     ghee_coordinator_succeed(of);
     return GHEE_OK;

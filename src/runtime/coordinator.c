@@ -29,7 +29,8 @@ void ghee_coordinator_line(ghee_coordinator *of, const char *format, ...) {
   (void)ghee_wire_send(of->client, GHEE_WIRE_LINE, text, strlen(text));
 }
 
-void ghee_coordinator_fail(ghee_coordinator *of, const ghee_error *failure) {
+/* The job cannot go on; the first failure counts. */
+static void give_up(ghee_coordinator *of, const ghee_error *failure) {
   if (of->over) return;
   of->over = true;
   of->outcome = failure->status == GHEE_CANCELED ? GHEE_JOB_CANCELED : GHEE_JOB_FAILED;
@@ -77,7 +78,7 @@ static ghee_status open_ledger(ghee_coordinator *of, ghee_error *err) {
   } else if (state == GHEE_JOB_FAILED || state == GHEE_JOB_CANCELED) { /* said by one that died before the client heard it */
     ghee_error before;
     ghee_error_set(&before, (ghee_status)status_before, "%s", text ? text : "");
-    ghee_coordinator_fail(of, &before);
+    give_up(of, &before);
   } else if (state != GHEE_JOB_PUBLISHING) {
     status = ghee_ledger_set_state(of->ledger, GHEE_JOB_RUNNING, 0, "", err);
   }
@@ -137,7 +138,7 @@ static void hear_client(ghee_coordinator *of) {
   if (kind == GHEE_WIRE_STOP) {
     ghee_error stopped;
     ghee_error_set(&stopped, GHEE_CANCELED, "interrupted; `ghee resume` goes on with a job that has a name");
-    ghee_coordinator_fail(of, &stopped);
+    give_up(of, &stopped);
   }
 }
 
@@ -184,7 +185,7 @@ static void run(ghee_coordinator *of) {
   if (status == GHEE_OK && !of->over) status = ghee_crew_settle(of, &err);
   if (status == GHEE_OK && !of->over && !of->spec->train) status = ghee_commits_settle(of, &err);
   while (status == GHEE_OK && !of->over) status = round_of_events(of, &err);
-  if (status != GHEE_OK) ghee_coordinator_fail(of, &err);
+  if (status != GHEE_OK) give_up(of, &err);
 }
 
 /* ---- the end ---- */
@@ -267,7 +268,7 @@ int ghee_coordinator_main(int argc, char **argv) {
   ghee_error err;
   of.folder = ghee_strdup(folder);
   ghee_status status = of.folder ? open_all(&of, &err) : ghee_error_no_memory(&err, "opening the job");
-  if (status != GHEE_OK) ghee_coordinator_fail(&of, &err);
+  if (status != GHEE_OK) give_up(&of, &err);
   run(&of);
   record_outcome(&of);
   if (of.launcher && of.outcome == GHEE_JOB_DONE) say_farewell(&of);

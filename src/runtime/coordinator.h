@@ -88,8 +88,6 @@ typedef struct ghee_coordinator {
 } ghee_coordinator;
 
 /* ---- coordinator.c ---- */
-/** The job cannot go on; the first failure counts. */
-void ghee_coordinator_fail(ghee_coordinator *of, const ghee_error *failure);
 /** The job is done. */
 void ghee_coordinator_succeed(ghee_coordinator *of);
 void ghee_coordinator_line(ghee_coordinator *of, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -130,7 +128,6 @@ ghee_status ghee_commits_on_ledger(ghee_coordinator *of, ghee_error *err);
 ghee_status ghee_commits_before_sink(ghee_coordinator *of, uint32_t worker, ghee_error *err);
 /** FLUSH when every chunk is whole at a sink, publication when all are committed. */
 ghee_status ghee_commits_settle(ghee_coordinator *of, ghee_error *err);
-ghee_status ghee_commits_publish(ghee_coordinator *of, ghee_error *err);
 
 /* ---- rounds.c: jobs without end ---- */
 typedef struct ghee_rounds ghee_rounds;

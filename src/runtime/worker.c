@@ -103,7 +103,8 @@ static ghee_status agree(ghee_worker *worker, const ghee_schema *schema, ghee_sc
   return fixed ? GHEE_OK : GHEE_CANCELED;
 }
 
-ghee_status ghee_worker_fix_schema(ghee_worker *worker, ghee_batch *batch, ghee_error *err) {
+/* Fixes what this stage gives out by its first batch (waits for the coordinator's word), and casts `batch` to it. */
+static ghee_status fix_schema(ghee_worker *worker, ghee_batch *batch, ghee_error *err) {
   ghee_schema *fixed;
   GHEE_TRY(agree(worker, batch->schema, &fixed, err));
   ghee_status status = GHEE_OK;
@@ -265,7 +266,7 @@ static ghee_status call(ghee_worker *worker, const ghee_worker_ops *ops, void *u
   if (status == GHEE_OK && given && worker->of->same_rows && ghee_batch_rows(out) + (int64_t)worker->rejected_rows != rows)
     status = ghee_error_set(err, GHEE_USER, "the function got %lld rows and returned %lld, though the stage says `rows: same`",
                             (long long)rows, (long long)ghee_batch_rows(out));
-  if (status == GHEE_OK && given) status = ghee_worker_fix_schema(worker, out, err);
+  if (status == GHEE_OK && given) status = fix_schema(worker, out, err);
   if (status == GHEE_OK && given) worker->meter.rows_out += (uint64_t)ghee_batch_rows(out);
   ghee_schema_unref(given);
   if (array.release) array.release(&array);
@@ -303,7 +304,7 @@ static ghee_status pass_on(ghee_worker *worker, ghee_item *item, ghee_error *err
     if (same) return ghee_outlet_gather(worker->outlet, item, err);
   }
   GHEE_TRY(settle(item, err));
-  GHEE_TRY(ghee_worker_fix_schema(worker, &item->batch, err));
+  GHEE_TRY(fix_schema(worker, &item->batch, err));
   return give_out(worker, item, &item->batch, err);
 }
 

@@ -119,8 +119,6 @@ void ghee_worker_stop(ghee_worker *worker);
 ghee_status ghee_worker_fail(ghee_worker *worker, const ghee_error *failure);
 /** A message of the coordinator, called by the link's thread. */
 void ghee_worker_heard(ghee_worker *worker, const ghee_say_message *message);
-/** Fixes what this stage gives out by its first batch (waits for the coordinator's word), and casts `batch` to it. */
-ghee_status ghee_worker_fix_schema(ghee_worker *worker, ghee_batch *batch, ghee_error *err);
 /** The schema of a stage's output if it is known by now: a reference, or NULL. */
 ghee_schema *ghee_worker_fixed(ghee_worker *worker, uint32_t stage);
 

@@ -66,9 +66,8 @@ void ghee_node_to_json(const ghee_node *node, ghee_buffer *out);
 
 /** The nearest of `words` to `word` by edit distance ≤ 2 (or a third of its length), NULL if none is near. */
 const char *ghee_text_nearest(const char *word, const char *const *words);
-/** "1,234,567"; "1.5 GiB"; "3 min 20 s": appended. */
+/** "1,234,567"; "1.5 GiB": appended. */
 void ghee_text_count(ghee_buffer *out, uint64_t n);
 void ghee_text_size(ghee_buffer *out, uint64_t bytes);
-void ghee_text_seconds(ghee_buffer *out, double seconds);
 
 #endif

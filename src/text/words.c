@@ -58,11 +58,3 @@ void ghee_text_size(ghee_buffer *out, uint64_t bytes) {
   for (; value >= 1024 && unit < 6; unit++) value /= 1024;
   ghee_buffer_printf(out, unit == 0 || value >= 100 || value == (double)(uint64_t)value ? "%.0f %s" : "%.1f %s", value, units[unit]);
 }
-
-void ghee_text_seconds(ghee_buffer *out, double seconds) {
-  uint64_t s = (uint64_t)(seconds + 0.5);
-  if (seconds < 0.9995) ghee_buffer_printf(out, "%.0f ms", seconds * 1e3);
-  else if (seconds < 59.95) ghee_buffer_printf(out, "%.1f s", seconds);
-  else if (s < 3600) ghee_buffer_printf(out, "%llu min %llu s", (unsigned long long)s / 60, (unsigned long long)s % 60);
-  else ghee_buffer_printf(out, "%llu h %llu min", (unsigned long long)s / 3600, (unsigned long long)s / 60 % 60);
-}

@@ -49,20 +49,6 @@ static void test_counts_and_sizes(void **state) {
   said(ghee_text_size, UINT64_MAX, "16 EiB");
 }
 
-static void test_seconds(void **state) {
-  (void)state;
-  static const struct { double seconds; const char *want; } cases[] = {
-      {0, "0 ms"}, {0.0125, "12 ms"}, {1, "1.0 s"}, {59.94, "59.9 s"}, {60, "1 min 0 s"}, {200, "3 min 20 s"}, {3600, "1 h 0 min"}, {90061, "25 h 1 min"},
-      {0.9996, "1.0 s"}, {59.96, "1 min 0 s"},
-  };
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    ghee_buffer out = {0};
-    ghee_text_seconds(&out, cases[i].seconds);
-    assert_string_equal(ghee_buffer_text(&out), cases[i].want);
-    ghee_buffer_fini(&out);
-  }
-}
-
 static void test_bytes(void **state) {
   (void)state;
   static const struct { const char *text; uint64_t want; } good[] = {
@@ -149,7 +135,7 @@ static void test_json_by_hand(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_nearest), cmocka_unit_test(test_counts_and_sizes), cmocka_unit_test(test_seconds), cmocka_unit_test(test_bytes),
+      cmocka_unit_test(test_nearest), cmocka_unit_test(test_counts_and_sizes), cmocka_unit_test(test_bytes),
       cmocka_unit_test(test_durations), cmocka_unit_test(test_utf8_against_its_definition), cmocka_unit_test(test_json_by_hand),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
