@@ -75,8 +75,7 @@ cdef void hook_progress(void *user, const ghee_job_progress *progress) noexcept 
         hooks.last = progress[0]
         hooks.on_progress(snapshot(progress), hooks.text)
     except BaseException as e:
-        hooks.raised = e
-        hooks.stops += 1
+        hooks.stop(e)
 
 
 cdef void hook_line(void *user, const char *line) noexcept with gil:
@@ -84,8 +83,7 @@ cdef void hook_line(void *user, const char *line) noexcept with gil:
     try:
         hooks.on_line(line.decode("utf-8", "replace"))
     except BaseException as e:
-        hooks.raised = e
-        hooks.stops += 1
+        hooks.stop(e)
 
 
 cdef int hook_interrupted(void *user) noexcept with gil:
@@ -93,8 +91,7 @@ cdef int hook_interrupted(void *user) noexcept with gil:
     try:
         PyErr_CheckSignals()
     except BaseException as e:
-        hooks.raised = e
-        hooks.stops += 1
+        hooks.stop(e)
     return min(hooks.stops, 2)
 
 
@@ -106,8 +103,7 @@ cdef void host_start(void *user, const char *folder, const char *const *stages) 
             names.append(stages[len(names)].decode())
         hooks.host.start(folder.decode(), names)
     except BaseException as e:
-        hooks.raised = e
-        hooks.stops += 1
+        hooks.stop(e)
 
 
 cdef void host_stop(void *user) noexcept with gil:
