@@ -90,33 +90,26 @@ static bool any_nulls(const ghee_selection *of) {
   return false;
 }
 
-static ghee_status fill_validity(const making *it) {
-  if (it->out->n_buffers == 0 || !any_nulls(it->of)) return GHEE_OK;
+/* Buffer i: validity, or booleans. */
+static ghee_status fill_bits(const making *it, int i) {
   uint8_t *bits;
-  GHEE_TRY(buffer(it, 0, ghee_bits_bytes(it->out->length), &bits));
+  GHEE_TRY(buffer(it, i, ghee_bits_bytes(it->out->length), &bits));
   memset(bits, 0, (size_t)ghee_bits_bytes(it->out->length));
   int64_t at = 0;
   for (size_t r = 0; r < it->of->n_runs; at += it->of->runs[r++].n) {
     const ghee_run *run = &it->of->runs[r];
     const ghee_column *from = column_of(it->of, run);
-    const uint8_t *valid = ghee_column_validity(from);
-    if (valid) ghee_bits_append(valid, from->start + run->first, run->n, bits, at);
-    else ghee_bits_fill(bits, at, run->n);
+    const uint8_t *has = i == 0 ? ghee_column_validity(from) : from->array->buffers[i];
+    if (has) ghee_bits_append(has, from->start + run->first, run->n, bits, at);
+    else ghee_bits_fill(bits, at, run->n); /* all valid, or a run of none */
   }
-  it->out->null_count = it->out->length - ghee_bits_count(bits, 0, it->out->length);
   return GHEE_OK;
 }
 
-static ghee_status fill_bools(const making *it) {
-  uint8_t *bits;
-  GHEE_TRY(buffer(it, 1, ghee_bits_bytes(it->out->length), &bits));
-  memset(bits, 0, (size_t)ghee_bits_bytes(it->out->length));
-  int64_t at = 0;
-  for (size_t r = 0; r < it->of->n_runs; at += it->of->runs[r++].n) {
-    const ghee_run *run = &it->of->runs[r];
-    const ghee_column *from = column_of(it->of, run);
-    ghee_bits_append(from->array->buffers[1], from->start + run->first, run->n, bits, at);
-  }
+static ghee_status fill_validity(const making *it) {
+  if (it->out->n_buffers == 0 || !any_nulls(it->of)) return GHEE_OK;
+  GHEE_TRY(fill_bits(it, 0));
+  it->out->null_count = it->out->length - ghee_bits_count(it->out->buffers[0], 0, it->out->length);
   return GHEE_OK;
 }
 
@@ -307,7 +300,7 @@ static ghee_status fill(const making *it, const struct ArrowSchema *field) {
     return GHEE_OK;
   }
   if (field->dictionary) return fill_dictionary(it, field);
-  if (type.kind == GHEE_BOOL) return fill_bools(it);
+  if (type.kind == GHEE_BOOL) return fill_bits(it, 1);
   if (ghee_kind_is_text(type.kind)) return fill_texts(it);
   if (ghee_kind_is_list(type.kind)) {
     int64_t end;
