@@ -6,6 +6,11 @@
 
 static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err, "turning records into rows"); }
 
+/* All but the first n. */
+static void drop_batches(ghee_ipc_values *of, size_t n) {
+  while (of->batches.count > n) ghee_batch_release(&of->batches.items[--of->batches.count]);
+}
+
 /* ---- one value ---- */
 
 static ghee_status keep(ghee_ipc_values *of, ghee_batch *batch, uint32_t record, ghee_error *err) {
@@ -59,16 +64,12 @@ ghee_status ghee_ipc_values_add(ghee_ipc_values *of, const void *data, size_t si
   if (file) ops->close(file);
   source->ops->close(source);
   if (status == GHEE_OK) return GHEE_OK;
-  while (of->batches.count > batches) ghee_batch_release(&of->batches.items[--of->batches.count]);
+  drop_batches(of, batches);
   of->record_of.count = rows;
   return status;
 }
 
 /* ---- all of them ---- */
-
-static void drop_batches(ghee_ipc_values *of) {
-  while (of->batches.count > 0) ghee_batch_release(&of->batches.items[--of->batches.count]);
-}
 
 ghee_status ghee_ipc_values_take(ghee_ipc_values *of, ghee_batch *out, ghee_error *err) {
   if (!of->schema) return ghee_error_set(err, GHEE_CORRUPT, "none of the first values is Arrow IPC");
@@ -76,17 +77,17 @@ ghee_status ghee_ipc_values_take(ghee_ipc_values *of, ghee_batch *out, ghee_erro
   if (of->batches.count == 0) status = ghee_batch_zeros(of->schema, 0, out, err);
   else if (of->batches.count == 1) ghee_batch_move(&of->batches.items[0], out);
   else status = ghee_batch_concat(of->batches.items, of->batches.count, out, err);
-  drop_batches(of);
+  drop_batches(of, 0);
   return status;
 }
 
 void ghee_ipc_values_clear(ghee_ipc_values *of) {
-  drop_batches(of);
+  drop_batches(of, 0);
   of->record_of.count = 0;
 }
 
 void ghee_ipc_values_fini(ghee_ipc_values *of) {
-  drop_batches(of);
+  drop_batches(of, 0);
   ghee_array_fini(&of->batches);
   ghee_array_fini(&of->record_of);
   ghee_schema_unref(of->schema);

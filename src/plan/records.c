@@ -51,6 +51,10 @@ static ghee_status begin_text(ghee_builder **builder, const char *name, bool bin
   return ghee_builder_begin_text(*builder, name, binary, err);
 }
 
+static void drop_texts(ghee_records *of) {
+  while (of->texts_owned.count > 0) ghee_free(of->texts_owned.items[--of->texts_owned.count]);
+}
+
 /* Everything empty, for the next batch. */
 static ghee_status begin(ghee_records *of, ghee_error *err) {
   for (int i = KEY; i <= VALUE; i++)
@@ -63,7 +67,7 @@ static ghee_status begin(ghee_records *of, ghee_error *err) {
   ghee_buffer_clear(&of->has_time);
   ghee_buffer_clear(&of->lines);
   ghee_ipc_values_clear(&of->batches);
-  while (of->texts_owned.count > 0) ghee_free(of->texts_owned.items[--of->texts_owned.count]);
+  drop_texts(of);
   of->bytes = 0;
   return ghee_array_push(&of->header_ends, 0) ? GHEE_OK : no_memory(err);
 }
@@ -75,6 +79,13 @@ static bool wants(const ghee_job_spec *spec, const char *column) {
   for (size_t i = 0; i < spec->n_read_columns; i++)
     if (strcmp(spec->read_columns[i], column) == 0) return true;
   return spec->n_read_columns == 0;
+}
+
+/* Whether a column describes the records. Else it is one of the values. */
+static bool is_metadata(const ghee_records *of, const char *column) {
+  for (int i = 0; i < N_KINDS; i++)
+    if (of->columns[i] && strcmp(of->columns[i], column) == 0) return true;
+  return false;
 }
 
 static ghee_status choose_columns(ghee_records *of, ghee_error *err) {
@@ -89,11 +100,8 @@ static ghee_status choose_columns(ghee_records *of, ghee_error *err) {
   if (!parsed(of) || spec->n_read_columns == 0) return GHEE_OK;
   of->value_columns = ghee_alloc_zero(spec->n_read_columns, sizeof *of->value_columns);
   if (!of->value_columns) return no_memory(err);
-  for (size_t c = 0; c < spec->n_read_columns; c++) {
-    bool metadata = false;
-    for (int i = 0; i < N_KINDS; i++) metadata |= of->columns[i] && strcmp(of->columns[i], spec->read_columns[c]) == 0;
-    if (!metadata) of->value_columns[of->n_value_columns++] = spec->read_columns[c];
-  }
+  for (size_t c = 0; c < spec->n_read_columns; c++)
+    if (!is_metadata(of, spec->read_columns[c])) of->value_columns[of->n_value_columns++] = spec->read_columns[c];
   return GHEE_OK;
 }
 
@@ -103,11 +111,8 @@ static ghee_status split_schema(ghee_records *of, ghee_error *err) {
   const char **values = ghee_alloc_zero((size_t)whole->n_children + 1, sizeof *values);
   size_t n = 0;
   if (!values) return no_memory(err);
-  for (int64_t c = 0; c < whole->n_children; c++) {
-    bool metadata = false;
-    for (int i = 0; i < N_KINDS; i++) metadata |= of->columns[i] && strcmp(of->columns[i], whole->children[c]->name) == 0;
-    if (!metadata) values[n++] = whole->children[c]->name;
-  }
+  for (int64_t c = 0; c < whole->n_children; c++)
+    if (!is_metadata(of, whole->children[c]->name)) values[n++] = whole->children[c]->name;
   ghee_status status = ghee_schema_project(of->schema, values, n, &of->values, err);
   ghee_free(of->value_columns);
   of->value_columns = values;
@@ -132,7 +137,7 @@ void ghee_records_free(ghee_records *of) {
   ghee_array_fini(&of->line_ends);
   ghee_array_fini(&of->reasons);
   ghee_ipc_values_fini(&of->batches);
-  while (of->texts_owned.count > 0) ghee_free(of->texts_owned.items[--of->texts_owned.count]);
+  drop_texts(of);
   ghee_array_fini(&of->texts_owned);
   ghee_buffer_fini(&of->has_time);
   ghee_buffer_fini(&of->lines);

@@ -53,14 +53,7 @@ void ghee_output_log_close(ghee_output_log *output) {
 ghee_status ghee_output_log_write(ghee_output_log *output, ghee_batch *batch, ghee_error *err) { return ghee_topic_rows_append(output->rows, batch, err); }
 
 ghee_status ghee_output_log_reject(ghee_output_log *output, const ghee_buffer *lines, ghee_error *err) {
-  for (const uint8_t *at = lines->data, *end = at + lines->size; at < end;) {
-    const uint8_t *line = memchr(at, '\n', (size_t)(end - at));
-    size_t size = (size_t)((line ? line : end) - at);
-    ghee_record record = {.topic = output->dead_topic, .partition = GHEE_ANY_PARTITION, .timestamp_ms = -1, .value = at, .value_bytes = size};
-    GHEE_TRY(output->log->ops->append(output->writer, &record, 1, err));
-    at += size + 1;
-  }
-  return GHEE_OK;
+  return ghee_topic_rows_append_lines(output->rows, output->dead_topic, lines, err);
 }
 
 ghee_status ghee_output_log_commit(ghee_output_log *output, const ghee_output_mark *mark, ghee_error *err) {

@@ -124,13 +124,13 @@ static ghee_status encode_values(ghee_topic_rows *of, ghee_batch *batch, ghee_er
   return status;
 }
 
-/* Each line is a row. */
-static ghee_status cut_lines(ghee_topic_rows *of, ghee_error *err) {
+/* Each line is a record; topic NULL: the output. */
+static ghee_status cut_lines(ghee_topic_rows *of, const char *topic, const ghee_buffer *lines, ghee_error *err) {
   of->records.count = 0;
-  for (const uint8_t *at = of->bytes.data, *end = at + of->bytes.size; at < end;) {
+  for (const uint8_t *at = lines->data, *end = at + lines->size; at < end;) {
     const uint8_t *line = memchr(at, '\n', (size_t)(end - at));
     size_t size = (size_t)((line ? line : end) - at);
-    ghee_record record = {.partition = GHEE_ANY_PARTITION, .timestamp_ms = -1, .value = at, .value_bytes = size};
+    ghee_record record = {.topic = topic, .partition = GHEE_ANY_PARTITION, .timestamp_ms = -1, .value = at, .value_bytes = size};
     if (!ghee_array_push(&of->records, record)) return no_memory(err);
     at += size + 1;
   }
@@ -189,7 +189,7 @@ static ghee_status make_room(ghee_topic_rows *of, size_t rows, ghee_error *err) 
 static ghee_status append_rows(ghee_topic_rows *of, ghee_batch *batch, ghee_error *err) {
   const ghee_job_spec *spec = of->spec;
   GHEE_TRY(encode_values(of, batch, err));
-  GHEE_TRY(cut_lines(of, err));
+  GHEE_TRY(cut_lines(of, NULL, &of->bytes, err));
   if (of->records.count != (size_t)ghee_batch_rows(batch))
     return ghee_error_set(err, GHEE_INTERNAL, "%lld rows became %zu records", (long long)ghee_batch_rows(batch), of->records.count);
   GHEE_TRY(make_room(of, of->records.count, err));
@@ -231,6 +231,11 @@ static ghee_status append_batch(ghee_topic_rows *of, ghee_batch *batch, ghee_err
 }
 
 /* ---- life ---- */
+
+ghee_status ghee_topic_rows_append_lines(ghee_topic_rows *of, const char *topic, const ghee_buffer *lines, ghee_error *err) {
+  GHEE_TRY(cut_lines(of, topic, lines, err));
+  return of->records.count > 0 ? of->log->ops->append(of->writer, of->records.items, of->records.count, err) : GHEE_OK;
+}
 
 ghee_status ghee_topic_rows_append(ghee_topic_rows *of, ghee_batch *batch, ghee_error *err) {
   if (ghee_batch_rows(batch) == 0) return GHEE_OK;

@@ -16,5 +16,7 @@ void ghee_topic_rows_free(ghee_topic_rows *rows);
  *  GHEE_SCHEMA: a named column is not there, or cannot be what it is named for; GHEE_USER: a number that is no partition; GHEE_LIMIT: a row is
  *  larger than a record may be. Blocks: yes. */
 ghee_status ghee_topic_rows_append(ghee_topic_rows *rows, ghee_batch *batch, ghee_error *err);
+/** Each line becomes a record of `topic`. Blocks: yes. */
+ghee_status ghee_topic_rows_append_lines(ghee_topic_rows *rows, const char *topic, const ghee_buffer *lines, ghee_error *err);
 
 #endif
