@@ -37,14 +37,14 @@ class Input:
     uri        a file, a folder, or a list of them: text or pathlib paths; or topics ("kafka://host:9092/topic")
     columns    names of the columns to read, in this order; all by itself
     filter     only rows that fulfil it: "rating >= 4 and country in ('de', 'fr') and not (age is null)"
-    format     parquet, csv, jsonl, ipc; told by the files' names by itself
+    format     parquet, csv, jsonl, ipc; told by the files' names by itself. Of topics: bytes (by itself), json, ipc
     shuffle    a `Shuffle`, or True for `Shuffle()`
     epochs     how often all of it is read (train)
     delimiter, header, null: of CSV; "," , True, ""
     options    settings of the storage; secrets as "${NAME}", which is taken from the environment
     from_, to  of a topic: "earliest", "latest", "now", a datetime, or offsets by partition ({0: 17}); `to` "never" follows it
     every      with to="never": {"seconds": 10, "rows": 1000000, "bytes": "256MiB"}, when what has come is read
-    metadata   format "json": what of each record becomes a column besides those of its value (key, headers, partition, offset,
+    metadata   formats json and ipc: what of each record becomes a column besides those of its value (key, headers, partition, offset,
                timestamp), its name behind metadata_prefix
 
     All files have the same columns and types. Errors: NotFoundError (no such file or column, no files), DeniedError, CorruptError, SchemaError."""

@@ -8,7 +8,8 @@
  *   control.sock, launch.sock, processes                        s-*                stream sockets
  *   state/STAGE-INDEX  8×u64, mapped by the worker: the batch in work (for deaths inside a batch)
  *   state/round-N      plan of a round of a job without end
- *   train/STEP.RANK    states of checkpoints                    value              what rank 0 returned
+ *   train/STEP-RUN.RANK states of checkpoints                   train/rendezvous-RUN  where the ranks find each other
+ *   value              what rank 0 returned
  *   logs/STAGE-INDEX.log, logs/coordinator.log
  *   progress           the last ghee_job_progress, written by the client
  *   id                 names this run: NAME-RANDOM; of the staging folder */

@@ -25,7 +25,7 @@
 typedef enum ghee_frame_kind {
   GHEE_FRAME_SCHEMA = 1, /* payload: encoded schema; before the first batch on a connection */
   GHEE_FRAME_BATCH,      /* payload: frame. head.rows: row number of the first row in file `head.file`, UINT64_MAX unknown */
-  GHEE_FRAME_REJECTS,    /* payload: encoded rejected rows (reject.h); sink jobs */
+  GHEE_FRAME_REJECTS,    /* payload: refused rows as JSON lines; sink jobs */
   GHEE_FRAME_END,        /* head.seq: number of batches of the attempt (all hops number alike); to be acknowledged */
   GHEE_FRAME_ABORT       /* the attempt died upstream: drop it */
 } ghee_frame_kind;
@@ -94,7 +94,7 @@ typedef struct ghee_say_lease { ghee_attempt attempt; uint32_t from_seq; } ghee_
 /* REVOKE, ACCEPT, REFUSE: (attempt); REVOKE with chunk UINT32_MAX: every attempt with a token up to this.   COMMITTED: (u64 ticket).
  * STORED: (u64 step).   FLUSH, END: {}. */
 
-/** One decoded message. Texts and arrays belong to it: ghee_message_fini of protocol.c; bytes borrow from the input. */
+/** One decoded message. Texts and arrays belong to it: ghee_say_fini; bytes borrow from the input. */
 typedef struct ghee_say_message {
   ghee_say what;
   union {
