@@ -23,22 +23,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "ledger/ledger.h"
-
-static char root[64], path[96];
-
-static int setup(void **state) {
-  (void)state;
-  strcpy(root, "/tmp/ghee-durable-XXXXXX");
-  if (!mkdtemp(root)) return -1;
-  snprintf(path, sizeof path, "%s/ledger.db", root);
-  return 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  return ghee_dir_remove_all(root, NULL) == GHEE_OK ? 0 : -1;
-}
+#include "ledger/ledger_sample.h"
 
 static ghee_status open_status(ghee_error *err) {
   ghee_ledger *ledger = NULL;

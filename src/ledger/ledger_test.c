@@ -17,22 +17,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/nth_alloc.h"
-#include "ledger/ledger.h"
-
-static char root[64], path[96];
-
-static int setup(void **state) {
-  (void)state;
-  strcpy(root, "/tmp/ghee-ledger-XXXXXX");
-  if (!mkdtemp(root)) return -1;
-  snprintf(path, sizeof path, "%s/ledger.db", root);
-  return 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  return ghee_dir_remove_all(root, NULL) == GHEE_OK ? 0 : -1;
-}
+#include "ledger/ledger_sample.h"
 
 static ghee_ledger *open_it(void) {
   ghee_ledger *ledger;
