@@ -20,7 +20,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/nth_alloc.h"
-#include "manifest/manifest.h"
+#include "manifest/job_sample.h"
 
 /* The calls that change folders, caught to die in them. */
 static long calls, kill_at;
@@ -63,39 +63,7 @@ static void fresh(void) {
   assert_int_equal(mkdir(root, 0777), 0);
 }
 
-/* A job that has staged `n` files, each with the job's name in it. */
-typedef struct job {
-  char *staging;
-  ghee_manifest manifest;
-} job;
-
-static void add_file(job *of, const char *name, const char *text) {
-  char *uri = ghee_uri_join(of->staging, name);
-  ghee_sink *raw, *sink;
-  assert_int_equal(store->ops->write(store, uri, &raw, NULL), GHEE_OK);
-  assert_int_equal(ghee_checksum_sink(raw, &sink, NULL), GHEE_OK);
-  assert_int_equal(sink->ops->write(sink, text, strlen(text), NULL), GHEE_OK);
-  assert_int_equal(sink->ops->finish(sink, NULL), GHEE_OK);
-  assert_int_equal(ghee_manifest_add(&of->manifest, name, 1, strlen(text), ghee_checksum_sink_text(sink), NULL), GHEE_OK);
-  sink->ops->close(sink);
-  ghee_free(uri);
-}
-
-static job job_new(const char *name, size_t n) {
-  job of = {.manifest = {.job = ghee_strdup(name), .format = ghee_strdup("csv"), .created_ms = 5}};
-  assert_int_equal(store->ops->staging(store, at("out"), name, &of.staging, NULL), GHEE_OK);
-  char file[64];
-  for (size_t i = 0; i < n; i++) {
-    snprintf(file, sizeof file, i % 2 ? "part-%s-%d" : "sub/part-%s-%d", name, (int)i);
-    add_file(&of, file, name);
-  }
-  return of;
-}
-
-static void job_fini(job *of) {
-  ghee_free(of->staging);
-  ghee_manifest_fini(&of->manifest);
-}
+static job job_new(const char *name, size_t n) { return job_of(store, at("out"), name, n); }
 
 static ghee_status publish(const job *of, ghee_publish_mode mode, ghee_error *err) {
   return ghee_manifest_publish(store, of->staging, at("out"), mode, &of->manifest, err);
