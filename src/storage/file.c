@@ -261,18 +261,26 @@ static ghee_status store_remove_all(ghee_object_store *store, const char *uri, g
   return status;
 }
 
+ghee_status ghee_file_store_next(DIR *dir, const char *path, const struct dirent **out, ghee_error *err) {
+  const struct dirent *entry;
+  do {
+    errno = 0;
+    entry = readdir(dir);
+  } while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+  if (!entry && errno) return ghee_error_set_errno(err, errno, "cannot list folder %s", path);
+  *out = entry;
+  return GHEE_OK;
+}
+
 /* An empty folder is nothing, as on stores that know no folders. */
 static ghee_status folder_has_entry(const char *path, bool *out, ghee_error *err) {
   DIR *dir = opendir(path);
   if (!dir) return ghee_error_set_errno(err, errno, "cannot list folder %s", path);
-  bool found = false;
-  errno = 0;
-  for (const struct dirent *of; !found && (of = readdir(dir));) found = strcmp(of->d_name, ".") != 0 && strcmp(of->d_name, "..") != 0;
-  int reason = found ? 0 : errno;
+  const struct dirent *first = NULL;
+  ghee_status status = ghee_file_store_next(dir, path, &first, err);
+  if (status == GHEE_OK) *out = first != NULL;
   closedir(dir);
-  if (reason) return ghee_error_set_errno(err, reason, "cannot list folder %s", path);
-  *out = found;
-  return GHEE_OK;
+  return status;
 }
 
 static ghee_status store_exists(ghee_object_store *store, const char *uri, bool *out, ghee_error *err) {

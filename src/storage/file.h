@@ -3,6 +3,7 @@
 #ifndef GHEE_STORAGE_FILE_H
 #define GHEE_STORAGE_FILE_H
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 #include "storage/object_store.h"
@@ -15,6 +16,8 @@ char *ghee_file_store_parent(const char *path);
 /** What ghee_object_info.version says of a file. */
 enum { GHEE_FILE_VERSION_SIZE = 64 };
 void ghee_file_store_version(const struct stat *st, char out[GHEE_FILE_VERSION_SIZE]);
+/** The next name of an open folder, without "." and ".."; NULL at the end. `path` is for messages. */
+ghee_status ghee_file_store_next(DIR *dir, const char *path, const struct dirent **out, ghee_error *err);
 /** As mkdir -p, and every new name is durable. */
 ghee_status ghee_file_store_make_folders(const char *path, ghee_error *err);
 /** The folder that `uri` means as an output: its path, or where it leads to when it is a symbolic link. out gives: ghee_free. */

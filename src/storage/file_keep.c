@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What stays of an output whose partitions are replaced: hard links in the folder that will take its place, so that the exchange of the two
  * folders is still one step. A file system without links gets copies. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -65,11 +64,10 @@ static ghee_status keep_entry(const keep *of, const char *relative, const struct
 static ghee_status keep_entries(const keep *of, const char *relative, DIR *dir, const char *path, ghee_error *err) {
   bool kept = false;
   for (;;) {
-    errno = 0;
-    const struct dirent *entry = readdir(dir);
-    if (!entry && errno) return ghee_error_set_errno(err, errno, "cannot list folder %s", path);
+    const struct dirent *entry;
+    GHEE_TRY(ghee_file_store_next(dir, path, &entry, err));
     if (!entry) break;
-    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) GHEE_TRY(keep_entry(of, relative, entry, dirfd(dir), &kept, err));
+    GHEE_TRY(keep_entry(of, relative, entry, dirfd(dir), &kept, err));
   }
   if (!kept) return GHEE_OK;
   char *folder = *relative ? ghee_path_join(of->to, relative) : ghee_strdup(of->to);

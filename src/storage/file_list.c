@@ -84,12 +84,9 @@ static ghee_status read_window(const char *path, const entry *after, entry_list 
   ghee_status status = GHEE_OK;
   *more = false;
   while (status == GHEE_OK) {
-    errno = 0;
-    const struct dirent *of = readdir(dir);
-    if (!of) {
-      if (errno) status = ghee_error_set_errno(err, errno, "cannot list folder %s", path);
-      break;
-    }
+    const struct dirent *of = NULL;
+    status = ghee_file_store_next(dir, path, &of, err);
+    if (status != GHEE_OK || !of) break;
     entry item = {.name = (char *)of->d_name};
     if (!wanted(dir, of, &item.folder) || (after && compare(&item, after) <= 0)) continue;
     if (*more && compare(&item, &list->items[WINDOW - 1]) > 0) continue;

@@ -13,7 +13,6 @@
  * Design notes: file by file (append to an output that has files; a staging folder inside the output)
  *   A name is in exactly one of the two folders, and a file of that name is ours in the output if the staging folder does not have it.
  *   Names that begin with '_' (manifest, _SUCCESS) move last, in the order given. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -138,11 +137,9 @@ static ghee_status sweep_entries(const sweep *by, DIR *dir, const char *path, co
     removed = false;
     rewinddir(dir);
     for (;;) {
-      errno = 0;
-      const struct dirent *entry = readdir(dir);
-      if (!entry && errno) return ghee_error_set_errno(err, errno, "cannot list folder %s", path);
+      const struct dirent *entry;
+      GHEE_TRY(ghee_file_store_next(dir, path, &entry, err));
       if (!entry) break;
-      if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
       GHEE_TRY(sweep_entry(by, dir, entry->d_name, relative, &removed, err));
     }
   } while (removed);
