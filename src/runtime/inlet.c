@@ -7,26 +7,19 @@
  *   holder of the chunk is then this worker. */
 #include <string.h>
 
-#include "batch/frame.h"
+#include "runtime/producers.h"
 #include "runtime/worker.h"
 
 typedef struct running { ghee_attempt attempt; uint64_t peer; } running; /* an attempt whose end has not come */
-typedef struct producer { uint64_t peer; ghee_schema *schema; } producer;
 
 struct ghee_inlet {
   ghee_worker *worker;
   const struct ghee_stream_ops *ops;
   ghee_receiver *receiver;
   GHEE_ARRAY(running) running;
-  GHEE_ARRAY(producer) producers;
+  ghee_producers producers;
   GHEE_ARRAY(ghee_attempt) aborted;  /* to be handed out */
 };
-
-static producer *producer_of(ghee_inlet *inlet, uint64_t peer) {
-  for (size_t i = 0; i < inlet->producers.count; i++)
-    if (inlet->producers.items[i].peer == peer) return &inlet->producers.items[i];
-  return NULL;
-}
 
 static running *running_of(ghee_inlet *inlet, const ghee_attempt *attempt) {
   for (size_t i = 0; i < inlet->running.count; i++)
@@ -36,47 +29,6 @@ static running *running_of(ghee_inlet *inlet, const ghee_attempt *attempt) {
 
 static void drop_running(ghee_inlet *inlet, running *one) { *one = inlet->running.items[--inlet->running.count]; }
 
-static ghee_status learn_schema(ghee_inlet *inlet, const ghee_message *message, ghee_error *err) {
-  ghee_schema *schema;
-  GHEE_TRY(ghee_schema_decode(message->data, message->size_bytes, &schema, err));
-  producer *known = producer_of(inlet, message->peer);
-  if (known) {
-    ghee_schema_unref(known->schema);
-    known->schema = schema;
-  } else if (!ghee_array_push(&inlet->producers, ((producer){.peer = message->peer, .schema = schema}))) {
-    ghee_schema_unref(schema);
-    return ghee_error_no_memory(err, "learning a producer's schema");
-  }
-  return GHEE_OK;
-}
-
-typedef struct hold { struct ghee_stream_ops const *ops; ghee_message message; } hold;
-static void release_hold(void *user) {
-  hold *of = user;
-  of->ops->release(&of->message);
-  ghee_free(of);
-}
-
-/* Makes the item's batch of the message; takes the message. */
-static ghee_status open_batch(ghee_inlet *inlet, ghee_message *message, ghee_item *out, ghee_error *err) {
-  producer *from = producer_of(inlet, message->peer);
-  if (!from) {
-    inlet->ops->release(message);
-    return ghee_error_set(err, GHEE_CORRUPT, "a batch came before its schema");
-  }
-  if (message->size_bytes == 0) {
-    inlet->ops->release(message);
-    return GHEE_OK;
-  }
-  hold *of = ghee_alloc(sizeof *of);
-  if (!of) {
-    inlet->ops->release(message);
-    return ghee_error_no_memory(err, "taking a batch");
-  }
-  *of = (hold){.ops = inlet->ops, .message = *message};
-  return ghee_frame_read(from->schema, message->data, message->size_bytes, true, release_hold, of, &out->batch, err);
-}
-
 static ghee_status gone(ghee_inlet *inlet, uint64_t peer, ghee_error *err) {
   for (size_t i = inlet->running.count; i-- > 0;) {
     running *one = &inlet->running.items[i];
@@ -84,11 +36,7 @@ static ghee_status gone(ghee_inlet *inlet, uint64_t peer, ghee_error *err) {
     if (!ghee_array_push(&inlet->aborted, one->attempt)) return ghee_error_no_memory(err, "dropping the chunks of a dead producer");
     drop_running(inlet, one);
   }
-  producer *known = producer_of(inlet, peer);
-  if (known) {
-    ghee_schema_unref(known->schema);
-    *known = inlet->producers.items[--inlet->producers.count];
-  }
+  ghee_producers_forget(&inlet->producers, peer);
   return GHEE_OK;
 }
 
@@ -100,7 +48,7 @@ static ghee_status take(ghee_inlet *inlet, ghee_message *message, ghee_item *out
   ghee_attempt attempt = {.epoch = head->epoch, .chunk = head->chunk, .token = head->token};
   *out = (ghee_item){.attempt = attempt, .seq = head->seq, .file = head->file, .row = head->rows};
   if (head->kind == GHEE_FRAME_SCHEMA) {
-    ghee_status status = learn_schema(inlet, message, err);
+    ghee_status status = ghee_producers_learn(&inlet->producers, message, err);
     inlet->ops->release(message);
     return status;
   }
@@ -121,7 +69,7 @@ static ghee_status take(ghee_inlet *inlet, ghee_message *message, ghee_item *out
   switch (head->kind) {
     case GHEE_FRAME_BATCH:
       out->what = GHEE_ITEM_BATCH;
-      return open_batch(inlet, message, out, err);
+      return ghee_producers_open(&inlet->producers, message, &out->batch, err);
     case GHEE_FRAME_REJECTS:
       out->what = GHEE_ITEM_REJECTS;
       out->text = ghee_strndup(message->data, message->size_bytes);
@@ -168,7 +116,7 @@ void ghee_inlet_wake(ghee_inlet *inlet) { inlet->ops->receiver_wake(inlet->recei
 ghee_status ghee_inlet_open(ghee_worker *worker, ghee_inlet **out, const char **address, ghee_error *err) {
   ghee_inlet *inlet = ghee_alloc_zero(1, sizeof *inlet);
   if (!inlet) return ghee_error_no_memory(err, "opening the way in");
-  *inlet = (ghee_inlet){.worker = worker, .ops = worker->transport};
+  *inlet = (ghee_inlet){.worker = worker, .ops = worker->transport, .producers = {.ops = worker->transport}};
   uint32_t producers = worker->spec->stages[worker->stage - 1].workers;
   ghee_stream_options options = {.key = worker->key, .folder = worker->folder, .host = "127.0.0.1",
                                  .window_bytes = worker->of->buffer_bytes / 4 / producers + 1};
@@ -184,8 +132,7 @@ ghee_status ghee_inlet_open(ghee_worker *worker, ghee_inlet **out, const char **
 void ghee_inlet_close(ghee_inlet *inlet) {
   if (!inlet) return;
   inlet->ops->receiver_close(inlet->receiver);
-  for (size_t i = 0; i < inlet->producers.count; i++) ghee_schema_unref(inlet->producers.items[i].schema);
-  ghee_array_fini(&inlet->producers);
+  ghee_producers_fini(&inlet->producers);
   ghee_array_fini(&inlet->running);
   ghee_array_fini(&inlet->aborted);
   ghee_free(inlet);

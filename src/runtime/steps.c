@@ -11,13 +11,12 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "batch/frame.h"
 #include "runtime/order.h"
+#include "runtime/producers.h"
 
 enum { PATIENCE_MS = 20 };
 
 typedef struct pending { ghee_batch batch; ghee_place place; int64_t taken; } pending; /* rows [taken, …) are left */
-typedef struct producer { uint64_t peer; ghee_schema *schema; } producer;
 
 struct ghee_steps {
   ghee_worker *worker;
@@ -30,7 +29,7 @@ struct ghee_steps {
   bool started;
   /* of whoever's turn it is */
   ghee_order_queue order;
-  GHEE_ARRAY(producer) producers;
+  ghee_producers producers;
   GHEE_ARRAY(pending) pending;
   int64_t pending_rows, skip_rows;       /* skip_rows: of the first batch, after a resume */
   bool epoch_over;                       /* its rows have all come */
@@ -48,56 +47,17 @@ struct ghee_steps {
 
 /* ---- what comes ---- */
 
-static producer *producer_of(ghee_steps *steps, uint64_t peer) {
-  for (size_t i = 0; i < steps->producers.count; i++)
-    if (steps->producers.items[i].peer == peer) return &steps->producers.items[i];
-  return NULL;
-}
-
 static ghee_status learn_schema(ghee_steps *steps, const ghee_message *message, ghee_error *err) {
-  ghee_schema *schema;
-  GHEE_TRY(ghee_schema_decode(message->data, message->size_bytes, &schema, err));
-  producer *known = producer_of(steps, message->peer);
-  if (known) ghee_schema_unref(known->schema);
-  else if (ghee_array_push(&steps->producers, ((producer){.peer = message->peer}))) known = producer_of(steps, message->peer);
-  if (!known) {
-    ghee_schema_unref(schema);
-    return ghee_error_no_memory(err, "learning a producer's schema");
-  }
-  known->schema = schema;
-  if (!steps->schema) steps->schema = ghee_schema_ref(schema);
+  GHEE_TRY(ghee_producers_learn(&steps->producers, message, err));
+  if (!steps->schema) steps->schema = ghee_schema_ref(ghee_producers_schema(&steps->producers, message->peer));
   return GHEE_OK;
 }
 
-static void forget_producer(ghee_steps *steps, uint64_t peer) {
-  producer *known = producer_of(steps, peer);
-  if (!known) return;
-  ghee_schema_unref(known->schema);
-  *known = steps->producers.items[--steps->producers.count];
-}
-
-typedef struct hold { const struct ghee_stream_ops *ops; ghee_message message; } hold;
-static void release_hold(void *user) {
-  hold *of = user;
-  of->ops->release(&of->message);
-  ghee_free(of);
-}
-
 static ghee_status take_batch(ghee_steps *steps, ghee_message *message, ghee_error *err) {
+  const ghee_stream_head head = message->head;
   ghee_batch batch = {0};
-  if (message->size_bytes == 0) {
-    steps->ops->release(message);
-  } else {
-    producer *from = producer_of(steps, message->peer);
-    hold *of = from ? ghee_alloc(sizeof *of) : NULL;
-    if (!of) {
-      steps->ops->release(message);
-      return from ? ghee_error_no_memory(err, "taking a batch") : ghee_error_set(err, GHEE_CORRUPT, "a batch came before its schema");
-    }
-    *of = (hold){.ops = steps->ops, .message = *message};
-    GHEE_TRY(ghee_frame_read(from->schema, message->data, message->size_bytes, true, release_hold, of, &batch, err));
-  }
-  return ghee_order_put(&steps->order, message->head.epoch, message->head.chunk, message->head.seq, &batch, err);
+  GHEE_TRY(ghee_producers_open(&steps->producers, message, &batch, err));
+  return ghee_order_put(&steps->order, head.epoch, head.chunk, head.seq, &batch, err);
 }
 
 /* Takes one message in. GHEE_AGAIN: none within timeout_ms. */
@@ -105,7 +65,7 @@ static ghee_status receive(ghee_steps *steps, int timeout_ms, ghee_error *err) {
   ghee_message message;
   GHEE_TRY(steps->ops->pop(steps->receiver, timeout_ms, &message, err));
   if (message.what == GHEE_MESSAGE_GONE) {
-    forget_producer(steps, message.peer);
+    ghee_producers_forget(&steps->producers, message.peer);
     return GHEE_OK;
   }
   const ghee_stream_head head = message.head;
@@ -283,7 +243,7 @@ void ghee_steps_wake(ghee_steps *steps) { steps->ops->receiver_wake(steps->recei
 ghee_status ghee_steps_open(ghee_worker *worker, void (*on_ready)(void *, bool), void *user, ghee_steps **out, const char **address, ghee_error *err) {
   ghee_steps *steps = ghee_alloc_zero(1, sizeof *steps);
   if (!steps) return ghee_error_no_memory(err, "opening the training");
-  *steps = (ghee_steps){.worker = worker, .on_ready = on_ready, .user = user, .ops = worker->transport};
+  *steps = (ghee_steps){.worker = worker, .on_ready = on_ready, .user = user, .ops = worker->transport, .producers = {.ops = worker->transport}};
   pthread_mutex_init(&steps->locked.mutex, NULL);
   pthread_cond_init(&steps->locked.changed, NULL);
   const ghee_plan_totals *totals = ghee_plan_totals_of(worker->plan);
@@ -312,8 +272,7 @@ void ghee_steps_close(ghee_steps *steps) {
   drop_pending(steps, steps->pending.count);
   ghee_order_fini(&steps->order);
   if (steps->receiver) steps->ops->receiver_close(steps->receiver);
-  for (size_t i = 0; i < steps->producers.count; i++) ghee_schema_unref(steps->producers.items[i].schema);
-  ghee_array_fini(&steps->producers);
+  ghee_producers_fini(&steps->producers);
   ghee_array_fini(&steps->pending);
   ghee_schema_unref(steps->schema);
   pthread_cond_destroy(&steps->locked.changed);
