@@ -12,24 +12,22 @@
 #include "base/clock.h"
 #include "base/unix_address.h"
 #include "transport/stream/arena.h"
+#include "transport/stream/backlog.h"
 #include "transport/stream/seat.h"
 #include "transport/stream/shm.h"
 
 enum { DRAIN_MS = 5000 };
 
 /* A message that waits, or is in flight. */
-typedef struct item { struct item *next; ghee_stream_head head; ghee_arena_piece piece; uint64_t size; bool has_piece; } item;
-typedef struct list { item *first, **last; } list;
+typedef struct item { ghee_backlog_item base; ghee_arena_piece piece; bool has_piece; } item;
 
 typedef struct peer {
   uint64_t name;
   int fd;
-  bool welcomed;                  /* the receiver has answered: `window` is known */
-  uint64_t window, in_flight_bytes, queued_bytes;
-  list queue, in_flight;
+  ghee_backlog backlog;
+  ghee_backlog_list in_flight;
   GHEE_ARRAY(uint32_t) known;     /* segments that it has mapped */
   bool blocked;                   /* the socket was full: the thread goes on when it is not */
-  bool wants; uint32_t epoch, chunk, seq; /* a message that goes as soon as it comes */
 } peer;
 
 struct ghee_sender {
@@ -48,24 +46,15 @@ struct ghee_sender {
   } locked;
 };
 
-/* ---- lists and peers; the lock is held ---- */
-
-static void push(list *to, item *one) {
-  one->next = NULL;
-  *to->last = one;
-  to->last = &one->next;
-}
-
-static item *unlink_at(list *from, item **at) {
-  item *one = *at;
-  *at = one->next;
-  if (!one->next) from->last = at;
-  return one;
-}
+/* ---- items and peers; the lock is held ---- */
 
 static void item_free(ghee_sender *sender, item *one) {
   if (one->has_piece) ghee_arena_free(&sender->locked.arena, &one->piece);
   ghee_free(one);
+}
+
+static void items_free(ghee_sender *sender, ghee_backlog_list *all) {
+  while (all->first) item_free(sender, (item *)ghee_backlog_list_pop(all, &all->first));
 }
 
 static peer *find(ghee_sender *sender, uint64_t name) {
@@ -78,9 +67,9 @@ static peer *find(ghee_sender *sender, uint64_t name) {
 static void drop(ghee_sender *sender, peer *of) {
   for (size_t i = 0; i < sender->locked.peers.count; i++)
     if (sender->locked.peers.items[i] == of) sender->locked.peers.items[i] = sender->locked.peers.items[--sender->locked.peers.count];
-  while (of->queue.first) item_free(sender, unlink_at(&of->queue, &of->queue.first));
-  for (item *one; (one = of->in_flight.first);) {
-    (void)unlink_at(&of->in_flight, &of->in_flight.first);
+  items_free(sender, &of->backlog.queue);
+  while (of->in_flight.first) {
+    item *one = (item *)ghee_backlog_list_pop(&of->in_flight, &of->in_flight.first);
     ghee_arena_retire(&sender->locked.arena, &one->piece);
     ghee_free(one);
   }
@@ -129,83 +118,38 @@ static bool introduce(peer *of, const ghee_arena_segment *segment) {
 }
 
 static bool transmit(peer *of, const item *one) {
-  ghee_shm_record record = {.kind = GHEE_SHM_DATA, .head = one->head};
-  if (one->size > 0) {
+  ghee_shm_record record = {.kind = GHEE_SHM_DATA, .head = one->base.head};
+  if (one->base.size_bytes > 0) {
     if (!introduce(of, one->piece.segment)) return false;
     record.segment = one->piece.segment->id;
     record.offset = one->piece.offset;
-    record.size = one->size;
+    record.size = one->base.size_bytes;
   }
   return post(of, &record, -1);
 }
 
-/* Sends a message that is out of the queue; puts it among those in flight. false: the socket is full. */
-static bool launch(ghee_sender *sender, peer *of, item *one) {
-  if (!transmit(of, one)) return false;
-  if (one->size == 0) {
-    item_free(sender, one);
-    return true;
-  }
-  of->in_flight_bytes += one->size;
-  push(&of->in_flight, one);
-  return true;
-}
-
-static bool has_credit(const peer *of, const item *one) {
-  if (one->size == 0) return true;
-  if (!of->welcomed) return false;
-  return of->in_flight_bytes == 0 || (one->size <= of->window && of->in_flight_bytes <= of->window - one->size);
-}
-
+/* Sends all that may go, until the socket is full. */
 static void flush(ghee_sender *sender, peer *of) {
   bool was = of->blocked;
   of->blocked = false;
-  while (of->queue.first && has_credit(of, of->queue.first) && !of->blocked) {
-    item *one = unlink_at(&of->queue, &of->queue.first);
-    uint64_t size = one->size;
-    if (launch(sender, of, one)) {
-      of->queued_bytes -= size;
-    } else {
-      one->next = of->queue.first;
-      if (!of->queue.first) of->queue.last = &one->next;
-      of->queue.first = one;
-      of->blocked = true;
-    }
+  for (ghee_backlog_item **at; (at = ghee_backlog_next(&of->backlog));) {
+    of->blocked = !transmit(of, (const item *)*at);
+    if (of->blocked) break;
+    ghee_backlog_item *one = ghee_backlog_pop(&of->backlog, at);
+    if (one->size_bytes > 0) ghee_backlog_list_push(&of->in_flight, one);
+    else item_free(sender, (item *)one);
   }
   if (was != of->blocked) watch(sender, of, EPOLL_CTL_MOD);
-}
-
-static bool is_wanted(const peer *of, const ghee_stream_head *head) {
-  return of->wants && head->epoch == of->epoch && head->chunk == of->chunk && head->seq == of->seq;
-}
-
-/* Sends the wanted message past all others, if it is queued. */
-static void hurry(ghee_sender *sender, peer *of) {
-  for (item **at = &of->queue.first; *at; at = &(*at)->next) {
-    if (!is_wanted(of, &(*at)->head)) continue;
-    item *one = *at;
-    uint64_t size = one->size;
-    if (!transmit(of, one)) return; /* full: what goes next is being read anyway */
-    unlink_at(&of->queue, at);
-    of->queued_bytes -= size;
-    of->wants = false;
-    if (size == 0) {
-      item_free(sender, one);
-    } else {
-      of->in_flight_bytes += size;
-      push(&of->in_flight, one);
-    }
-    return;
-  }
 }
 
 /* ---- the thread ---- */
 
 static void released(ghee_sender *sender, peer *of, const ghee_shm_record *record) {
-  for (item **at = &of->in_flight.first; *at; at = &(*at)->next) {
-    if ((*at)->piece.segment->id != record->segment || (*at)->piece.offset != record->offset) continue;
-    item *one = unlink_at(&of->in_flight, at);
-    of->in_flight_bytes -= one->size;
+  for (ghee_backlog_item **at = &of->in_flight.first; *at; at = &(*at)->next) {
+    item *one = (item *)*at;
+    if (one->piece.segment->id != record->segment || one->piece.offset != record->offset) continue;
+    ghee_backlog_list_pop(&of->in_flight, at);
+    ghee_backlog_release(&of->backlog, one->base.size_bytes);
     item_free(sender, one);
     pthread_cond_broadcast(&sender->locked.changed);
     flush(sender, of);
@@ -214,8 +158,7 @@ static void released(ghee_sender *sender, peer *of, const ghee_shm_record *recor
 }
 
 static void welcomed(ghee_sender *sender, peer *of, uint64_t window) {
-  of->welcomed = true;
-  of->window = window;
+  ghee_backlog_welcome(&of->backlog, window);
   pthread_cond_broadcast(&sender->locked.changed);
   flush(sender, of);
 }
@@ -226,11 +169,8 @@ static bool heard(ghee_sender *sender, peer *of, const ghee_shm_record *record, 
   if (record->kind == GHEE_SHM_WELCOME) welcomed(sender, of, record->size);
   if (record->kind == GHEE_SHM_RELEASE) released(sender, of, record);
   if (record->kind == GHEE_SHM_WANT) {
-    of->wants = true;
-    of->epoch = record->head.epoch;
-    of->chunk = record->head.chunk;
-    of->seq = record->head.seq;
-    hurry(sender, of);
+    ghee_backlog_want(&of->backlog, &record->head);
+    flush(sender, of);
     event->what = GHEE_SENDER_WANT;
     return true;
   }
@@ -318,8 +258,7 @@ void ghee_shm_unreserve(ghee_sender *sender, ghee_slot *slot) {
 
 static ghee_candidate look(const void *peer_) {
   const peer *of = peer_;
-  uint64_t taken = of->in_flight_bytes + of->queued_bytes;
-  return (ghee_candidate){.name = of->name, .credit_bytes = taken < of->window ? of->window - taken : 0};
+  return (ghee_candidate){.name = of->name, .credit_bytes = ghee_backlog_credit_bytes(&of->backlog)};
 }
 
 ghee_status ghee_shm_pick(ghee_sender *sender, uint64_t *name, ghee_error *err) {
@@ -339,7 +278,7 @@ ghee_status ghee_shm_send(ghee_sender *sender, uint64_t name, const ghee_stream_
     if (slot) ghee_shm_unreserve(sender, slot);
     return ghee_error_no_memory(err, "sending a message");
   }
-  *one = (item){.head = *head, .size = slot ? size_bytes : 0, .has_piece = slot != NULL};
+  *one = (item){.base = {.head = *head, .size_bytes = slot ? size_bytes : 0}, .has_piece = slot != NULL};
   if (slot) {
     one->piece = *(ghee_arena_piece *)slot->hold;
     ghee_free(slot->hold);
@@ -353,16 +292,7 @@ ghee_status ghee_shm_send(ghee_sender *sender, uint64_t name, const ghee_stream_
     pthread_mutex_unlock(&sender->locked.mutex);
     return ghee_error_set(err, GHEE_CLOSED, "the receiver is gone");
   }
-  bool wanted = is_wanted(of, head), direct = wanted || (!of->queue.first && has_credit(of, one));
-  if (wanted) of->wants = false;
-  if (!direct || !launch(sender, of, one)) {
-    push(&of->queue, one);
-    of->queued_bytes += one->size;
-    if (direct && !of->blocked) {
-      of->blocked = true;
-      watch(sender, of, EPOLL_CTL_MOD);
-    }
-  }
+  if (ghee_backlog_push(&of->backlog, &one->base) && !of->blocked) flush(sender, of);
   pthread_mutex_unlock(&sender->locked.mutex);
   return GHEE_OK;
 }
@@ -370,16 +300,9 @@ ghee_status ghee_shm_send(ghee_sender *sender, uint64_t name, const ghee_stream_
 void ghee_shm_revoke(ghee_sender *sender, uint64_t token) {
   pthread_mutex_lock(&sender->locked.mutex);
   for (size_t i = 0; i < sender->locked.peers.count; i++) {
-    peer *of = sender->locked.peers.items[i];
-    for (item **at = &of->queue.first; *at;) {
-      if ((*at)->head.token != token) {
-        at = &(*at)->next;
-        continue;
-      }
-      item *one = unlink_at(&of->queue, at);
-      of->queued_bytes -= one->size;
-      item_free(sender, one);
-    }
+    ghee_backlog_list revoked = {.last = &revoked.first};
+    ghee_backlog_revoke(&sender->locked.peers.items[i]->backlog, token, &revoked);
+    items_free(sender, &revoked);
   }
   pthread_cond_broadcast(&sender->locked.changed);
   pthread_mutex_unlock(&sender->locked.mutex);
@@ -411,7 +334,7 @@ ghee_status ghee_shm_connect(ghee_sender *sender, const char *address, uint64_t 
   peer *of = ghee_alloc_zero(1, sizeof *of);
   if (!of) return ghee_error_no_memory(err, "connecting to a receiver");
   of->name = name;
-  of->queue.last = &of->queue.first;
+  ghee_backlog_init(&of->backlog);
   of->in_flight.last = &of->in_flight.first;
   ghee_status status = open_socket(address, &of->fd, err);
   if (status == GHEE_OK) {
@@ -484,7 +407,7 @@ ghee_status ghee_shm_sender_open(const ghee_stream_options *options, void (*on_e
 
 static bool idle(const ghee_sender *sender) {
   for (size_t i = 0; i < sender->locked.peers.count; i++)
-    if (sender->locked.peers.items[i]->queue.first || sender->locked.peers.items[i]->in_flight.first) return false;
+    if (sender->locked.peers.items[i]->backlog.queue.first || sender->locked.peers.items[i]->in_flight.first) return false;
   return true;
 }
 

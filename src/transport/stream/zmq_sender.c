@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "transport/stream/arena.h"
+#include "transport/stream/backlog.h"
 #include "transport/stream/seat.h"
 #include "transport/stream/zmq_wire.h"
 
@@ -23,19 +24,15 @@ enum { MOST_PEERS = 2048, DRAIN_MS = 5000, FAREWELL_MS = 100, LEAD = 128 /* befo
 typedef struct slot { ghee_sender *sender; ghee_arena_piece piece; } slot;
 typedef struct peer peer;
 
-/* A record that waits to be sent; `of`: it stands at `start`, with a batch of `size` bytes behind it; `own`: memory of its own. */
-typedef struct item { struct item *next; uint32_t kind; ghee_stream_head head; slot *of; uint8_t *start; uint64_t size; peer *to; bool own; } item;
-typedef struct list { item *first, **last; } list;
+/* A record that waits to be sent; `of`: it stands at `start`, with a batch behind it; `own`: memory of its own. */
+typedef struct item { ghee_backlog_item base; uint32_t kind; slot *of; uint8_t *start; peer *to; bool own; } item;
 
 struct peer {
   peer *next;                     /* of those that are shut */
   uint64_t name;
   void *socket, *monitor;         /* the thread's, once it is in the list */
   bool shut;                      /* the thread closes and frees it */
-  bool welcomed;                  /* the receiver has answered: `window` is known */
-  uint64_t window, in_flight_bytes, queued_bytes;
-  list queue;
-  bool wants; uint32_t epoch, chunk, seq; /* a message that goes as soon as it comes */
+  ghee_backlog backlog;
   item ready, bye;                /* the first and the last that it is told; bye.kind is 0 until then */
   bool farewell;
 };
@@ -62,23 +59,14 @@ struct ghee_sender {
 
 /* ---- under the lock ---- */
 
-static void push(list *to, item *one) {
-  one->next = NULL;
-  *to->last = one;
-  to->last = &one->next;
-}
-
-static item *unlink_at(list *from, item **at) {
-  item *one = *at;
-  *at = one->next;
-  if (!one->next) from->last = at;
-  return one;
-}
-
 static void item_free(ghee_sender *sender, item *one) {
   if (one->of) ghee_arena_free(&sender->locked.arena, &one->of->piece);
   ghee_free(one->of);
   ghee_free(one);
+}
+
+static void items_free(ghee_sender *sender, ghee_backlog_list *all) {
+  while (all->first) item_free(sender, (item *)ghee_backlog_list_pop(all, &all->first));
 }
 
 static peer *find(ghee_sender *sender, uint64_t name) {
@@ -97,43 +85,20 @@ static void rouse(ghee_sender *sender) {
 /* Nothing goes to it any more; the thread does the rest. */
 static void shut(ghee_sender *sender, peer *of) {
   of->shut = true;
-  while (of->queue.first) item_free(sender, unlink_at(&of->queue, &of->queue.first));
+  items_free(sender, &of->backlog.queue);
   pthread_cond_broadcast(&sender->locked.changed);
   rouse(sender);
 }
 
-static bool has_credit(const peer *of, const item *one) {
-  return one->size == 0 || of->in_flight_bytes == 0 || (one->size <= of->window && of->in_flight_bytes <= of->window - one->size);
-}
-
-static bool is_wanted(const peer *of, const ghee_stream_head *head) {
-  return of->wants && head->epoch == of->epoch && head->chunk == of->chunk && head->seq == of->seq;
-}
-
-/* Where in the queue the next message is that may go: the first with credit, so that nothing is overtaken without need, or the wanted
- * one; NULL: none. */
-static item **next_to_go(peer *of) {
-  if (of->queue.first && has_credit(of, of->queue.first)) return &of->queue.first;
-  for (item **at = &of->queue.first; of->wants && *at; at = &(*at)->next)
-    if (is_wanted(of, &(*at)->head)) return at;
-  return NULL;
-}
-
 /* Takes everything that may go out of the queues; of a sender that closes, a BYE for each. */
-static void collect(ghee_sender *sender, list *out) {
+static void collect(ghee_sender *sender, ghee_backlog_list *out) {
   for (size_t i = 0; i < sender->locked.peers.count; i++) {
     peer *of = sender->locked.peers.items[i];
-    if (of->shut || !of->welcomed || of->bye.kind != 0) continue;
-    for (item **at; (at = next_to_go(of));) {
-      item *one = unlink_at(&of->queue, at);
-      if (is_wanted(of, &one->head)) of->wants = false;
-      of->queued_bytes -= one->size;
-      of->in_flight_bytes += one->size;
-      push(out, one);
-    }
+    if (of->shut || !of->backlog.welcomed || of->bye.kind != 0) continue;
+    for (ghee_backlog_item **at; (at = ghee_backlog_next(&of->backlog));) ghee_backlog_list_push(out, ghee_backlog_pop(&of->backlog, at));
     if (!sender->locked.closing) continue;
     of->bye = (item){.kind = GHEE_ZMQ_BYE, .to = of};
-    push(out, &of->bye);
+    ghee_backlog_list_push(out, &of->bye.base);
   }
 }
 
@@ -152,12 +117,12 @@ static void let_go(void *data, void *hint) {
 
 /* Sends a record; a connection that is over takes everything, its end is told by the monitor. */
 static void transmit(item *one) {
-  ghee_zmq_record record = {.kind = one->kind, .head = one->head};
+  ghee_zmq_record record = {.kind = one->kind, .head = one->base.head};
   zmq_msg_t message;
   if (!one->of) {
     zmq_send(one->to->socket, &record, sizeof record, ZMQ_DONTWAIT);
   } else {
-    if (zmq_msg_init_data(&message, one->start, sizeof record + one->size, let_go, one->of) != 0) let_go(NULL, one->of);
+    if (zmq_msg_init_data(&message, one->start, sizeof record + one->base.size_bytes, let_go, one->of) != 0) let_go(NULL, one->of);
     else if (zmq_msg_send(&message, one->to->socket, ZMQ_DONTWAIT) < 0) zmq_msg_close(&message);
   }
   if (one->own) ghee_free(one);
@@ -173,10 +138,7 @@ static void tell(ghee_sender *sender, int what, const peer *of, const ghee_strea
 
 static void hear_want(ghee_sender *sender, peer *of, const ghee_stream_head *head) {
   pthread_mutex_lock(&sender->locked.mutex);
-  of->wants = true;
-  of->epoch = head->epoch;
-  of->chunk = head->chunk;
-  of->seq = head->seq;
+  ghee_backlog_want(&of->backlog, head);
   pthread_mutex_unlock(&sender->locked.mutex);
   tell(sender, GHEE_SENDER_WANT, of, head);
   pthread_mutex_lock(&sender->locked.mutex);
@@ -189,12 +151,9 @@ static void hear_want(ghee_sender *sender, peer *of, const ghee_stream_head *hea
 static void take(ghee_sender *sender, peer *of, const ghee_zmq_record *record) {
   pthread_mutex_lock(&sender->locked.mutex);
   bool welcome = record->kind == GHEE_ZMQ_WELCOME;
-  if (welcome) {
-    of->window = record->value;
-    of->welcomed = true;
-  }
+  if (welcome) ghee_backlog_welcome(&of->backlog, record->value);
   if (record->kind == GHEE_ZMQ_RELEASE) {
-    of->in_flight_bytes -= record->value < of->in_flight_bytes ? record->value : of->in_flight_bytes;
+    ghee_backlog_release(&of->backlog, record->value);
     sender->locked.released++;
   }
   if (record->kind == GHEE_ZMQ_FAREWELL) of->farewell = true;
@@ -274,7 +233,7 @@ static peer *peer_at(ghee_sender *sender, size_t i) {
 
 /* Sends, waits, listens. false: the sender closes. */
 static bool turn(ghee_sender *sender) {
-  list out = {.last = &out.first};
+  ghee_backlog_list out = {.last = &out.first};
   peer *dead = NULL;
   pthread_mutex_lock(&sender->locked.mutex);
   prepare(sender, &dead);
@@ -282,7 +241,7 @@ static bool turn(ghee_sender *sender) {
   bool busy = out.first != NULL, stopping = sender->locked.stopping;
   sender->locked.awake = busy;
   pthread_mutex_unlock(&sender->locked.mutex);
-  while (out.first) transmit(unlink_at(&out, &out.first));
+  while (out.first) transmit((item *)ghee_backlog_list_pop(&out, &out.first));
   peers_free(dead);
   if (stopping) return false;
   zmq_pollitem_t *items = sender->items;
@@ -331,8 +290,7 @@ void ghee_zmq_unreserve(ghee_sender *sender, ghee_slot *out) {
 
 static ghee_candidate look(const void *peer_) {
   const peer *of = peer_;
-  uint64_t taken = of->in_flight_bytes + of->queued_bytes;
-  return (ghee_candidate){.name = of->name, .credit_bytes = !of->shut && taken < of->window ? of->window - taken : 0};
+  return (ghee_candidate){.name = of->name, .credit_bytes = of->shut ? 0 : ghee_backlog_credit_bytes(&of->backlog)};
 }
 
 ghee_status ghee_zmq_pick(ghee_sender *sender, uint64_t *name, ghee_error *err) {
@@ -353,10 +311,9 @@ ghee_status ghee_zmq_send(ghee_sender *sender, uint64_t name, const ghee_stream_
     return ghee_error_no_memory(err, "sending a message");
   }
   ghee_zmq_record record = {.kind = GHEE_ZMQ_DATA, .head = *head};
-  *one = (item){.kind = GHEE_ZMQ_DATA, .head = *head, .own = true};
+  *one = (item){.base = {.head = *head, .size_bytes = from ? size_bytes : 0}, .kind = GHEE_ZMQ_DATA, .own = true};
   if (from) {
     one->of = from->hold;
-    one->size = size_bytes;
     one->start = memcpy((uint8_t *)from->data - sizeof record, &record, sizeof record);
     from->hold = NULL;
   }
@@ -364,9 +321,7 @@ ghee_status ghee_zmq_send(ghee_sender *sender, uint64_t name, const ghee_stream_
   peer *of = find(sender, name);
   if (of) {
     one->to = of;
-    push(&of->queue, one);
-    of->queued_bytes += one->size;
-    if (next_to_go(of)) rouse(sender);
+    if (ghee_backlog_push(&of->backlog, &one->base)) rouse(sender);
   } else {
     item_free(sender, one);
     pthread_cond_broadcast(&sender->locked.changed);
@@ -379,16 +334,10 @@ void ghee_zmq_revoke(ghee_sender *sender, uint64_t token) {
   pthread_mutex_lock(&sender->locked.mutex);
   for (size_t i = 0; i < sender->locked.peers.count; i++) {
     peer *of = sender->locked.peers.items[i];
-    for (item **at = &of->queue.first; *at;) {
-      if ((*at)->head.token != token) {
-        at = &(*at)->next;
-        continue;
-      }
-      item *one = unlink_at(&of->queue, at);
-      of->queued_bytes -= one->size;
-      item_free(sender, one);
-    }
-    if (next_to_go(of)) rouse(sender);
+    ghee_backlog_list revoked = {.last = &revoked.first};
+    ghee_backlog_revoke(&of->backlog, token, &revoked);
+    items_free(sender, &revoked);
+    if (ghee_backlog_next(&of->backlog)) rouse(sender);
   }
   pthread_cond_broadcast(&sender->locked.changed);
   pthread_mutex_unlock(&sender->locked.mutex);
@@ -414,7 +363,7 @@ ghee_status ghee_zmq_connect(ghee_sender *sender, const char *address, uint64_t 
   peer *of = ghee_alloc_zero(1, sizeof *of);
   if (!of) return ghee_error_no_memory(err, "connecting to a receiver");
   of->name = name;
-  of->queue.last = &of->queue.first;
+  ghee_backlog_init(&of->backlog);
   of->ready = (item){.kind = GHEE_ZMQ_READY, .to = of};
   ghee_status status = open_sockets(sender, of, address, self, err);
   pthread_mutex_lock(&sender->locked.mutex);
@@ -493,14 +442,14 @@ ghee_status ghee_zmq_sender_open(const ghee_stream_options *options, void (*on_e
 
 static bool sent(const ghee_sender *sender) {
   for (size_t i = 0; i < sender->locked.peers.count; i++)
-    if (sender->locked.peers.items[i]->queue.first) return false;
+    if (sender->locked.peers.items[i]->backlog.queue.first) return false;
   return true;
 }
 
 static bool parted(const ghee_sender *sender) {
   for (size_t i = 0; i < sender->locked.peers.count; i++) {
     const peer *of = sender->locked.peers.items[i];
-    if (of->welcomed && !of->shut && !of->farewell) return false;
+    if (of->backlog.welcomed && !of->shut && !of->farewell) return false;
   }
   return true;
 }
