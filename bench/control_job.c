@@ -19,8 +19,8 @@
 #include "launch/fork_server.h"
 #include "launch/gate.h"
 #include "plan/plan_file.h"
-#include "runtime/client.h"
-#include "runtime/protocol.h"
+#include "runtime/client/client.h"
+#include "runtime/job/protocol.h"
 #include "transport/control/control.h"
 
 enum { READERS = 16, SINKS = 4, WORKERS = READERS + SINKS, FILES = 64, PART_BYTES = 32 << 20, RETRY_MS = 10 };

@@ -10,7 +10,7 @@
 #include "format/sample.h"
 #include "manifest/manifest.h"
 #include "plan/sample.h"
-#include "runtime/protocol.h"
+#include "runtime/job/protocol.h"
 
 static const char *root;
 static int written;

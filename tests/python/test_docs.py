@@ -158,7 +158,7 @@ def test_versions_agree():
 # ---- docs/protocol.md, docs/python.md ----
 
 def test_every_message_is_described():
-    body = re.search(r"typedef enum ghee_say \{(.*?)\} ghee_say;", (ROOT / "src/runtime/protocol.h").read_text(), re.S)[1]
+    body = re.search(r"typedef enum ghee_say \{(.*?)\} ghee_say;", (ROOT / "src/runtime/job/protocol.h").read_text(), re.S)[1]
     page = re.findall(r"^\| ([A-Z_]+(?:, [A-Z_]+)*) \|", (ROOT / "docs/protocol.md").read_text(), re.M)
     assert sorted(name for row in page for name in row.split(", ")) == sorted(re.findall(r"GHEE_SAY_(\w+)", body))
 
