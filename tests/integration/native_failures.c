@@ -18,6 +18,7 @@ static const failure failures[] = {
     {"'run': 'UDF:fails', 'args': {'at': 2345}", "", 13, {"no good comes of id 2345", "in/a-1.parquet", "worker"}},
     {"'run': 'UDF:fails_silently', 'args': {'at': 2345}", "", 13, {"without a message", "in/a-1.parquet"}},
     {"'run': 'UDF:crashes', 'args': {'at': 2345}", ", 'max_crashes': 2", 14, {"died 2 times", "SIGSEGV", "in/a-1.parquet"}},
+    {"'run': 'UDF:crashes_afterwards'", ", 'max_crashes': 3", 14, {"died 3 times", "no chunk of the job was finished", "SIGSEGV"}},
     {"'run': 'UDF:leaves', 'args': {'at': 2345}", ", 'max_crashes': 2", 14, {"died 2 times", "exited with code 3"}},
     {"'run': 'UDF:sleeps', 'args': {'ms': 600000}, 'timeout': '300ms'", "", 15, {"0.3 s", "timeout"}},
     {"'run': 'UDF:rejects', 'args': {'every': 1000}", "", 13, {"no good comes of id"}},

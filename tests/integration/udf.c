@@ -146,6 +146,22 @@ FUNCTION(crashes) {
   return GHEE_OK;
 }
 
+/* Good batches, which kill the worker when it lets go of them: no call is to blame. */
+static void release_and_crash(struct ArrowArray *array) {
+  release_array(array);
+  signal(SIGSEGV, SIG_DFL);
+  raise(SIGSEGV);
+}
+
+GHEE_UDF ghee_status crashes_afterwards(ghee_udf_context *ctx, const struct ArrowSchema *in_schema, const struct ArrowArray *in,
+                                        struct ArrowSchema *out_schema, struct ArrowArray *out, ghee_error *err);
+ghee_status crashes_afterwards(ghee_udf_context *ctx, const struct ArrowSchema *in_schema, const struct ArrowArray *in, struct ArrowSchema *out_schema,
+                               struct ArrowArray *out, ghee_error *err) {
+  ghee_status status = each(doubled_row, ctx, in_schema, in, out_schema, out, err);
+  out->release = release_and_crash;
+  return status;
+}
+
 /* The first worker that comes to the row dies there; a file of the stage's folder says that one has. */
 FUNCTION(crashes_once) {
   UNUSED;

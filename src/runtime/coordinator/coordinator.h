@@ -22,6 +22,7 @@ typedef struct ghee_crew_member {
   char *address;                  /* of its receiver */
   bool ready;                     /* said READY in this life */
   uint32_t deaths, early_deaths;  /* in all; in a row before READY */
+  uint32_t idle_deaths; uint64_t done_before; /* in a row with chunks in hand, while this number of chunks were done */
   ghee_say_metrics now, before;   /* of this life; of earlier ones, added up */
   GHEE_ARRAY(ghee_say_file) files;/* of sinks: said on this connection, their STAGED has not come yet */
   /* ranks */

@@ -34,7 +34,6 @@ void ghee_crew_revoke(ghee_coordinator *of, const ghee_attempt *attempt) {
   ghee_crew_tell(of, UINT32_MAX, &message);
 }
 
-static void revoke_one(void *user, const ghee_attempt *attempt) { ghee_crew_revoke(user, attempt); }
 
 /* ---- starting ---- */
 
@@ -204,6 +203,24 @@ static ghee_status count_crash(ghee_coordinator *of, uint32_t stage, uint32_t wo
   return crashed(of, stage, worker, status, where, known->deaths, err);
 }
 
+typedef struct burial { ghee_coordinator *of; bool had_chunks; } burial;
+
+static void bury_one(void *user, const ghee_attempt *attempt) {
+  burial *now = user;
+  now->had_chunks = true;
+  ghee_crew_revoke(now->of, attempt);
+}
+
+/* One that dies where no batch is to blame, in reading or writing, would otherwise be started for ever. */
+static ghee_status count_idle_death(ghee_coordinator *of, uint32_t stage, uint32_t worker, int status, ghee_error *err) {
+  ghee_crew_member *member = &of->crews[stage].members[worker];
+  if (member->done_before != of->chunks.done) member->idle_deaths = 0;
+  member->done_before = of->chunks.done;
+  member->idle_deaths++;
+  if (!of->spec->max_crashes || member->idle_deaths < of->spec->max_crashes) return GHEE_OK;
+  return crashed(of, stage, worker, status, "with chunks in hand while no chunk of the job was finished", member->idle_deaths, err);
+}
+
 static ghee_status died(ghee_coordinator *of, uint32_t stage, uint32_t worker, int status, ghee_error *err) {
   ghee_crew_member *member = &of->crews[stage].members[worker];
   bool was_ready = member->ready;
@@ -218,11 +235,13 @@ static ghee_status died(ghee_coordinator *of, uint32_t stage, uint32_t worker, i
     ghee_say_message gone = {.what = GHEE_SAY_NO_PEER, .peer = {.worker = worker, .address = (char *)""}};
     ghee_crew_tell(of, stage - 1, &gone);
   }
-  ghee_chunks_bury(&of->chunks, stage, worker, revoke_one, of);
+  burial now = {.of = of};
+  ghee_chunks_bury(&of->chunks, stage, worker, bury_one, &now);
   of->flushed = false;
   if (of->over || !member->wanted) return GHEE_OK;
   if (of->spec->max_crashes && member->early_deaths >= MOST_EARLY_DEATHS) return crashed(of, stage, worker, status, "before it was ready", member->early_deaths, err);
   GHEE_TRY(count_crash(of, stage, worker, status, err));
+  if (now.had_chunks) GHEE_TRY(count_idle_death(of, stage, worker, status, err));
   return of->crews[stage].of->role == GHEE_ROLE_TRAIN ? ghee_ranks_died(of, err) : GHEE_OK;
 }
 

@@ -3,6 +3,8 @@
  * connection to a real control socket, and nothing is started. */
 #include "runtime/job/job_sample.h"
 
+#include <signal.h>
+
 #include "runtime/coordinator/coordinator.h"
 
 typedef struct fixture {
@@ -130,6 +132,34 @@ static void test_what_was_passed_to_the_dead_is_lost(void **state) {
   close_fixture(&f);
 }
 
+/* READY, and dead with a chunk in hand. */
+static ghee_status live_in_vain(fixture *f, ghee_error *err) {
+  ghee_attempt attempt;
+  ghee_control_client *reader = begin(f, 0, 0, "");
+  say(f, reader, &(ghee_say_message){.what = GHEE_SAY_READY});
+  assert_true(ghee_chunks_lease(&f->of.chunks, 0, &attempt));
+  ghee_status status = ghee_crew_on_launch(&f->of, &(ghee_launch_event){.what = GHEE_LAUNCH_ENDED, .stage = 0, .worker = 0, .status = SIGSEGV}, err);
+  ghee_control_client_close(reader);
+  hear(f);
+  return status;
+}
+
+/* No batch is to blame, so no batch counts the deaths. */
+static void test_lives_in_vain_end_the_job(void **state) {
+  (void)state;
+  fixture f;
+  ghee_error err;
+  open_fixture(&f, predict_job);
+  uint32_t most = f.of.spec->max_crashes;
+  for (uint32_t i = 0; i + 1 < most; i++) assert_int_equal(live_in_vain(&f, &err), GHEE_OK);
+  ghee_chunks_finish(&f.of.chunks, 0, 3);
+  for (uint32_t i = 0; i + 1 < most; i++) assert_int_equal(live_in_vain(&f, &err), GHEE_OK);
+  assert_int_equal(live_in_vain(&f, &err), GHEE_CRASHED);
+  assert_non_null(strstr(err.message, "no chunk of the job was finished"));
+  assert_non_null(strstr(err.message, "SIGSEGV"));
+  close_fixture(&f);
+}
+
 /* What an old connection still says, and its end, are not its successor's. */
 static void test_a_successor_has_a_connection_of_its_own(void **state) {
   (void)state;
@@ -210,6 +240,7 @@ static void test_a_step_that_a_predecessor_answered_to_some(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_what_was_passed_to_a_life_before_is_lost), cmocka_unit_test(test_what_was_passed_to_the_dead_is_lost),
+      cmocka_unit_test(test_lives_in_vain_end_the_job),
       cmocka_unit_test(test_a_successor_has_a_connection_of_its_own), cmocka_unit_test(test_a_step_is_answered_when_all_have_said_it),
       cmocka_unit_test(test_a_step_that_a_predecessor_answered_to_some),
   };
