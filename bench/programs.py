@@ -19,10 +19,9 @@ def program(name):
     """The path of a benchmark program, built now if it is not up to date."""
     if not (BUILD / "build.ninja").exists():
         raise beside.Missing("nothing is built: make build")
-    for command in (["cmake", "-DGHEE_BENCH=ON", BUILD], ["cmake", "--build", BUILD, "--target", name]):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise beside.Missing(f"{name} cannot be built: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
+    done = subprocess.run(["cmake", "--build", BUILD, "--target", name], capture_output=True, text=True)
+    if done.returncode:
+        raise beside.Missing(f"{name} cannot be built: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
     return BUILD / name
 
 
