@@ -52,7 +52,7 @@ struct ghee_format_ops {
   void (*close)(ghee_file *file);
   /** The schema after projection: borrowed from the file. */
   ghee_schema *(*schema)(const ghee_file *file);
-  /** The parts, none of them known to be empty. Calls back in order. For text: ranges of about `text_part_bytes`; a CSV file
+  /** The parts, none of them known to be empty. Calls back in order. For text: ranges that end with the line in which a multiple of `text_part_bytes` lies; a CSV file
    *  longer than that is read once from its start, as only this tells which line ends lie inside of quotes. */
   ghee_status (*parts)(ghee_file *file, uint64_t text_part_bytes,
                        ghee_status (*each)(void *user, const ghee_part *part, ghee_error *err), void *user, ghee_error *err);

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "plan/plan_file.h"
+#include "plan/layout.h"
 
 #define MOST_CHUNK_BYTES ((uint64_t)32 << 20)
 
@@ -85,13 +85,27 @@ static uint64_t chunks_for(const ghee_job_spec *spec, const ghee_plan_totals *to
 /* Where a chunk that begins behind `start` bytes should end, if all were of `share` bytes. */
 static double end_after(uint64_t start, double share) { return share > 0 ? (floor((double)start / share + 0.5) + 1) * share : 0; }
 
-static ghee_status cut_chunks(const ghee_job_spec *spec, const ghee_plan_records *parts, ghee_plan_totals *totals, starts *out, ghee_error *err) {
+/* Instead of `end` the border of two blocks that is nearest, if one is no further from it than an eighth of a share. `at`: bytes before part i. */
+static double border_near(const ghee_plan_records *parts, const ghee_plan_layout *layout, size_t i, uint64_t at, double end, double share) {
+  double found = end, nearest = share / 8;
+  for (at += parts->items[i++].memory_bytes; i < parts->count && (double)at <= end + nearest; at += parts->items[i++].memory_bytes) {
+    double far = fabs((double)at - end);
+    if (layout->homes.items[i] == layout->homes.items[i - 1] || far > nearest) continue;
+    found = (double)at;
+    nearest = far;
+  }
+  return found;
+}
+
+static ghee_status cut_chunks(const ghee_job_spec *spec, const ghee_plan_records *parts, const ghee_plan_layout *layout, ghee_plan_totals *totals, starts *out,
+                              ghee_error *err) {
   double share = (double)totals->memory_bytes / (double)chunks_for(spec, totals);
   uint64_t at = 0;
   totals->chunk_bytes = (uint64_t)share;
   for (size_t i = 0; i < parts->count;) {
     uint64_t start = at, n = 0;
     double end = end_after(start, share);
+    if (layout && !spec->shuffle) end = border_near(parts, layout, i, at, end, share);
     if (!ghee_array_push(out, (uint32_t)i)) return ghee_error_no_memory(err, "planning");
     while (i < parts->count && (n == 0 || (spec->shuffle ? n < totals->shuffle_window : (double)at + (double)parts->items[i].memory_bytes / 2 <= end))) {
       at += parts->items[i++].memory_bytes;
@@ -141,6 +155,8 @@ static ghee_status write_block(const ghee_job_spec *spec, const ghee_plan_draft 
   for (size_t i = 0; i < draft->files->count; i++) ghee_buffer_put(&block, &(ghee_plan_file){0}, sizeof(ghee_plan_file));
   header.parts_at = block.size;
   if (parts->count) ghee_buffer_put(&block, parts->items, parts->count * sizeof *parts->items);
+  header.hosts_at = block.size;
+  for (size_t i = 0; i < totals.hosts; i++) ghee_buffer_put(&block, &(ghee_plan_host_record){0}, sizeof(ghee_plan_host_record));
   header.starts_at = block.size;
   ghee_buffer_put(&block, chunks->items, chunks->count * sizeof *chunks->items);
   align(&block);
@@ -150,6 +166,11 @@ static ghee_status write_block(const ghee_job_spec *spec, const ghee_plan_draft 
     ghee_plan_file file = {.uri_at = put_text(&block, draft->files->items[i].uri)};
     file.version_at = put_text(&block, draft->files->items[i].version);
     if (!block.failed) memcpy(block.data + header.files_at + i * sizeof file, &file, sizeof file);
+  }
+  for (size_t i = 0; i < totals.hosts; i++) {
+    const ghee_plan_host *known = &draft->layout->hosts.items[i];
+    ghee_plan_host_record host = {.name_at = put_text(&block, known->name), .blocks = known->blocks, .bytes = known->bytes};
+    if (!block.failed) memcpy(block.data + header.hosts_at + i * sizeof host, &host, sizeof host);
   }
   if (status == GHEE_OK) status = ghee_buffer_check(&block, "planning", err);
   uint8_t *kept = status == GHEE_OK ? ghee_alloc_aligned(block.size) : NULL;
@@ -169,6 +190,11 @@ ghee_status ghee_plan_assemble(const ghee_job_spec *spec, const ghee_plan_draft 
   starts chunks = {0};
   for (size_t i = 0; i < draft->files->count; i++) totals.file_bytes += draft->files->items[i].size_bytes;
   if (draft->parts->count > UINT32_MAX - 1) return ghee_error_set(err, GHEE_LIMIT, "the input has more than 4 billion parts");
+  if (draft->layout) {
+    totals.blocks = draft->layout->blocks;
+    totals.hosts = draft->layout->hosts.count;
+    totals.near_bytes = draft->layout->near_bytes;
+  }
   totals.ruled_out_files = draft->ruled_out_files;
   totals.ruled_out_parts = draft->ruled_out_parts;
   sum_parts(draft->parts, &totals);
@@ -177,7 +203,7 @@ ghee_status ghee_plan_assemble(const ghee_job_spec *spec, const ghee_plan_draft 
   ghee_status status = spec->shuffle ? fit_window(spec, &totals, err) : fit_batches(spec, draft, &totals, err);
   bool endless = spec->to.what == GHEE_BOUND_NEVER && totals.parts > 0 && draft->parts->items[0].offset == draft->parts->items[0].end_offset;
   if (status == GHEE_OK && endless) status = ghee_array_push(&chunks, 0) ? GHEE_OK : ghee_error_no_memory(err, "planning");
-  else if (status == GHEE_OK) status = cut_chunks(spec, draft->parts, &totals, &chunks, err);
+  else if (status == GHEE_OK) status = cut_chunks(spec, draft->parts, draft->layout, &totals, &chunks, err);
   if (status == GHEE_OK) status = write_block(spec, draft, &chunks, totals, out, err);
   ghee_array_fini(&chunks);
   return status;

@@ -24,6 +24,23 @@ static void explain_filter(const ghee_plan_totals *totals, const ghee_job_spec *
   ghee_buffer_printf(out, "\n");
 }
 
+enum { HOSTS_TOLD = 8 };
+
+static void explain_blocks(const ghee_plan *plan, ghee_buffer *out) {
+  const ghee_plan_totals *totals = ghee_plan_totals_of(plan);
+  count(out, "blocks   ", totals->blocks);
+  count(out, " on ", totals->hosts);
+  ghee_buffer_printf(out, " host%s", totals->hosts == 1 ? "" : "s");
+  for (uint64_t i = 0; i < totals->hosts && i < HOSTS_TOLD; i++) {
+    ghee_plan_host host = ghee_plan_host_at(plan, i);
+    ghee_buffer_printf(out, "%s%s", i ? ", " : ": ", host.name);
+    count(out, " ", host.blocks);
+  }
+  if (totals->hosts > HOSTS_TOLD) count(out, ", others: ", totals->hosts - HOSTS_TOLD);
+  if (totals->read_bytes) ghee_buffer_printf(out, "; %.0f %% of a split lie on one host", 100 * (double)totals->near_bytes / (double)totals->read_bytes);
+  ghee_buffer_printf(out, "\n");
+}
+
 static void explain_input(const ghee_plan *plan, const ghee_job_spec *spec, ghee_buffer *out) {
   const ghee_plan_totals *totals = ghee_plan_totals_of(plan);
   ghee_buffer_printf(out, "input    %s%s", spec->input_uris[0], spec->n_input_uris > 1 ? " and others" : "");
@@ -47,6 +64,7 @@ static void explain_input(const ghee_plan *plan, const ghee_job_spec *spec, ghee
   }
   ghee_buffer_printf(out, "\n");
   if (spec->filter) explain_filter(totals, spec, out);
+  if (totals->blocks) explain_blocks(plan, out);
   count(out, "splits   ", totals->parts);
   count(out, " in ", totals->chunks);
   size(out, " chunks of up to ", totals->largest_chunk_bytes);
@@ -82,6 +100,22 @@ static void explain_text(const ghee_plan *plan, const ghee_job_spec *spec, ghee_
   ghee_buffer_printf(out, "\n");
 }
 
+static void explain_blocks_json(const ghee_plan *plan, ghee_json *json) {
+  const ghee_plan_totals *totals = ghee_plan_totals_of(plan);
+  ghee_json_uint(json, "blocks", totals->blocks);
+  ghee_json_uint(json, "near_bytes", totals->near_bytes);
+  ghee_json_begin_list(json, "hosts");
+  for (uint64_t i = 0; i < totals->hosts; i++) {
+    ghee_plan_host host = ghee_plan_host_at(plan, i);
+    ghee_json_begin_map(json, NULL);
+    ghee_json_text(json, "name", host.name);
+    ghee_json_uint(json, "blocks", host.blocks);
+    ghee_json_uint(json, "bytes", host.bytes);
+    ghee_json_end_map(json);
+  }
+  ghee_json_end_list(json);
+}
+
 static void explain_json(const ghee_plan *plan, const ghee_job_spec *spec, ghee_buffer *out) {
   const ghee_plan_totals *totals = ghee_plan_totals_of(plan);
   ghee_json json = {.out = out};
@@ -99,6 +133,7 @@ static void explain_json(const ghee_plan *plan, const ghee_job_spec *spec, ghee_
   ghee_json_uint(&json, "ruled_out_files", totals->ruled_out_files);
   ghee_json_uint(&json, "splits", totals->parts);
   ghee_json_uint(&json, "chunks", totals->chunks);
+  if (totals->blocks) explain_blocks_json(plan, &json);
   ghee_json_uint(&json, "largest_chunk_bytes", totals->largest_chunk_bytes);
   ghee_json_uint(&json, "shuffle_window", totals->shuffle_window);
   ghee_json_uint(&json, "interleave", totals->interleave);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What `explain` says of plans with known numbers. */
 #include "batch/types_sample.h"
-#include "plan/plan_file.h"
+#include "plan/layout.h"
 
 static ghee_job_spec *spec_of(const char *text) {
   ghee_document *document = NULL;
@@ -11,6 +11,8 @@ static ghee_job_spec *spec_of(const char *text) {
   ghee_document_free(document);
   return spec;
 }
+
+static const ghee_plan_layout *layout; /* of the next explanations */
 
 /* Four parts of a million rows and 8 MiB, in two files; `rows` -1 as in text. */
 static void explain(const char *text, int64_t rows, bool json, ghee_buffer *out) {
@@ -22,7 +24,7 @@ static void explain(const char *text, int64_t rows, bool json, ghee_buffer *out)
   ghee_plan_records parts = {.items = records, .count = 4};
   uint64_t ruled_out = strstr(text, "filter") != NULL;
   ghee_plan_draft draft = {.ruled_out_files = ruled_out, .ruled_out_parts = 3 * ruled_out,
-                           .files = &files, .parts = &parts, .schema = sample_schema(sample_pair, 2), .format = "parquet", .batch_bytes = 1 << 20};
+                           .files = &files, .parts = &parts, .layout = layout, .schema = sample_schema(sample_pair, 2), .format = "parquet", .batch_bytes = 1 << 20};
   ghee_job_spec *spec = spec_of(text);
   ghee_plan *plan = NULL;
   SAMPLE_OK(ghee_plan_assemble(spec, &draft, &plan, err));
@@ -65,6 +67,26 @@ static void test_in_words(void **state) {
        "order    planned: 2 chunks are mixed, the same for any number of workers\n");
 }
 
+/* Each part is in a block of its own, of which only the first three are whole on one host. */
+static void test_blocks(void **state) {
+  (void)state;
+  ghee_plan_host hosts[9];
+  uint64_t homes[4] = {0, 1, 2, 3};
+  ghee_plan_layout of = {.blocks = 4, .near_bytes = 3 << 20, .homes = {.items = homes, .count = 4}, .hosts = {.items = hosts, .count = 9}};
+  for (size_t i = 0; i < 9; i++) hosts[i] = (ghee_plan_host){.name = (const char *[]){"n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9"}[i], .blocks = 1000 + i, .bytes = 7};
+  layout = &of;
+  ghee_buffer out = {0}, json = {0};
+  explain(predict, 1000000, false, &out);
+  explain(predict, 1000000, true, &json);
+  layout = NULL;
+  assert_non_null(strstr(ghee_buffer_text(&out), "\nblocks   4 on 9 hosts: n1 1,000, n2 1,001, n3 1,002, n4 1,003, n5 1,004, n6 1,005, n7 1,006, n8 1,007, others: 1; "
+                                                 "75 % of a split lie on one host\nsplits   4 in 4 chunks"));
+  assert_non_null(strstr(ghee_buffer_text(&json), "\"near_bytes\": 3145728"));
+  assert_non_null(strstr(ghee_buffer_text(&json), "\"name\": \"n9\""));
+  ghee_buffer_fini(&out);
+  ghee_buffer_fini(&json);
+}
+
 static void test_as_json(void **state) {
   (void)state;
   static const struct { const char *key; int64_t value; } numbers[] = {
@@ -91,6 +113,6 @@ static void test_as_json(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_in_words), cmocka_unit_test(test_as_json)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_in_words), cmocka_unit_test(test_blocks), cmocka_unit_test(test_as_json)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

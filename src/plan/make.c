@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "filter/predicate.h"
-#include "plan/plan_file.h"
+#include "plan/layout.h"
 
 enum { READERS = 4 };
 #define TEXT_PART_BYTES ((uint64_t)8 << 20)
 
 /* One file: what its reader found. */
-typedef struct found { ghee_plan_records parts; ghee_schema *schema; uint64_t ruled_out; } found;
+typedef struct found { ghee_plan_records parts; ghee_plan_blocks blocks; ghee_schema *schema; uint64_t ruled_out; } found;
 
 typedef struct maker {
   const ghee_job_spec *spec;
@@ -130,10 +130,11 @@ static ghee_status read_file(maker *of, uint32_t index, ghee_error *err) {
   ghee_source *source = NULL;
   ghee_file *file = NULL;
   GHEE_TRY(of->store->ops->read(of->store, info->uri, info->version, &source, err));
-  ghee_status status = of->format->open(source, &of->options, &file, err);
   part_sink sink = {.found = &of->found[index], .file = index};
+  ghee_status status = ghee_plan_blocks_read(of->store, info->uri, &sink.found->blocks, err);
+  if (status == GHEE_OK) status = of->format->open(source, &of->options, &file, err);
   if (status == GHEE_OK) status = read_bounds(of, file, &sink, err);
-  if (status == GHEE_OK) status = of->format->parts(file, TEXT_PART_BYTES, add_part, &sink, err);
+  if (status == GHEE_OK) status = of->format->parts(file, ghee_plan_blocks_part_bytes(&sink.found->blocks, TEXT_PART_BYTES), add_part, &sink, err);
   if (status == GHEE_OK) of->found[index].schema = ghee_schema_ref(of->format->schema(file));
   ghee_predicate_free(sink.predicate);
   ghee_batch_release(&sink.bounds);
@@ -189,8 +190,18 @@ static ghee_status compare_schemas(maker *of, ghee_error *err) {
 
 /* ---- the whole ---- */
 
+static ghee_status lay_out(const maker *of, const ghee_plan_records *parts, ghee_plan_layout *out, ghee_error *err) {
+  for (size_t i = 0, part = 0; i < of->files.count; i++) {
+    const ghee_plan_blocks *blocks = &of->found[i].blocks;
+    GHEE_TRY(ghee_plan_layout_add_file(out, blocks, err));
+    for (; part < parts->count && parts->items[part].file == i; part++) GHEE_TRY(ghee_plan_layout_add_part(out, blocks, &parts->items[part], err));
+  }
+  return GHEE_OK;
+}
+
 static ghee_status assemble(maker *of, int64_t limit_rows, ghee_plan **out, ghee_error *err) {
   ghee_plan_records parts = {0};
+  ghee_plan_layout layout = {0};
   ghee_plan_draft draft = {.files = &of->files, .parts = &parts, .schema = of->found[0].schema, .format = of->format->name};
   ghee_status status = GHEE_OK;
   for (size_t i = 0; i < of->files.count && status == GHEE_OK; i++) {
@@ -201,7 +212,10 @@ static ghee_status assemble(maker *of, int64_t limit_rows, ghee_plan **out, ghee
       if (!ghee_array_push(&parts, file->parts.items[k])) status = ghee_error_no_memory(err, "planning");
   }
   ghee_plan_limit(&parts, limit_rows);
+  if (status == GHEE_OK) status = lay_out(of, &parts, &layout, err);
+  if (layout.blocks > 0) draft.layout = &layout;
   if (status == GHEE_OK) status = ghee_plan_assemble(of->spec, &draft, out, err);
+  ghee_plan_layout_fini(&layout);
   ghee_array_fini(&parts);
   return status;
 }
@@ -222,6 +236,7 @@ ghee_status ghee_plan_make(const ghee_job_spec *spec, int64_t limit_rows, ghee_p
   if (status == GHEE_OK) status = assemble(&of, limit_rows, out, err);
   for (size_t i = 0; of.found && i < of.files.count; i++) {
     ghee_array_fini(&of.found[i].parts);
+    ghee_plan_blocks_fini(&of.found[i].blocks);
     ghee_schema_unref(of.found[i].schema);
   }
   ghee_free(of.found);

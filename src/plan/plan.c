@@ -83,13 +83,16 @@ static bool tables_fit(ghee_plan *plan) {
   const ghee_plan_header *header = plan->header;
   const ghee_plan_totals *totals = &header->totals;
   if (!inside(header, header->files_at, totals->files, sizeof(ghee_plan_file)) || !inside(header, header->parts_at, totals->parts, sizeof(ghee_plan_record)) ||
-      !inside(header, header->starts_at, totals->chunks + 1, 4) || header->schema_at > header->size_bytes ||
+      !inside(header, header->hosts_at, totals->hosts, sizeof(ghee_plan_host_record)) || !inside(header, header->starts_at, totals->chunks + 1, 4) || header->schema_at > header->size_bytes ||
       header->schema_bytes > header->size_bytes - header->schema_at || header->read_schema_at > header->size_bytes ||
       header->read_schema_bytes > header->size_bytes - header->read_schema_at || !text_at(plan, header->format_at) || totals->chunks >= UINT32_MAX || totals->interleave == 0)
     return false;
   plan->files = (const ghee_plan_file *)(plan->data + header->files_at);
   plan->parts = (const ghee_plan_record *)(plan->data + header->parts_at);
+  plan->hosts = (const ghee_plan_host_record *)(plan->data + header->hosts_at);
   plan->starts = (const uint32_t *)(plan->data + header->starts_at);
+  for (uint64_t i = 0; i < totals->hosts; i++)
+    if (!text_at(plan, plan->hosts[i].name_at)) return false;
   for (uint64_t i = 0; i < totals->files; i++)
     if (!text_at(plan, plan->files[i].uri_at) || !text_at(plan, plan->files[i].version_at)) return false;
   return parts_fit(plan) && starts_fit(plan);
@@ -171,6 +174,12 @@ const ghee_plan_totals *ghee_plan_totals_of(const ghee_plan *plan) { return &pla
 ghee_schema *ghee_plan_schema(const ghee_plan *plan) { return plan->schema; }
 ghee_schema *ghee_plan_read_schema(const ghee_plan *plan) { return plan->read_schema; }
 const char *ghee_plan_format(const ghee_plan *plan) { return (const char *)plan->data + plan->header->format_at; }
+
+ghee_plan_host ghee_plan_host_at(const ghee_plan *plan, uint64_t i) {
+  const ghee_plan_host_record *host = &plan->hosts[i];
+  return (ghee_plan_host){.name = (const char *)plan->data + host->name_at, .blocks = host->blocks, .bytes = host->bytes};
+}
+
 const char *ghee_plan_file_uri(const ghee_plan *plan, uint32_t file) { return (const char *)plan->data + plan->files[file].uri_at; }
 
 uint32_t ghee_plan_chunk_parts(const ghee_plan *plan, uint32_t epoch, uint32_t chunk) {

@@ -4,7 +4,8 @@
  *
  * Design notes
  * - A chunk is whole parts of about min(32 MiB, total / (4 × the most workers)) decoded bytes, at least one part. Without shuffle its parts are
- *   neighbours in the order of the files, and all chunks are as equal as whole parts allow; in a train job they fill whole windows of I.
+ *   neighbours in the order of the files, and all chunks are as equal as whole parts allow; in a train job they fill whole windows of I. Where
+ *   the store tells of blocks, a chunk that would end near the border of two ends there.
  * - With shuffle, epoch e has its own order: the parts are permuted by (seed, e), chunk p takes `window` of them, and
  *   its rows are permuted by (seed, e, p). I and the window are cut until the decoded rows of a reader's chunks fit its buffer.
  * - Order of batches in a train job: batch (p, s), the s-th of chunk p, goes to rank (p + s) mod world; each rank takes
@@ -24,6 +25,8 @@ typedef struct ghee_plan_totals {
   int64_t rows;                    /* -1 where only reading tells, as with a filter */
   int64_t most_rows;               /* before the filter; -1 where only reading tells */
   uint64_t file_bytes, read_bytes, memory_bytes; /* of the files, of the wanted columns, decoded */
+  uint64_t blocks, hosts;          /* of the files, where the store tells; else 0 */
+  uint64_t near_bytes;             /* of read_bytes: of each part what lies on one host, the one that has most of it */
   uint64_t chunk_bytes, largest_part_bytes, largest_chunk_bytes; /* decoded */
   uint32_t shuffle_window;         /* after cutting; 0 without shuffle */
   uint32_t interleave;             /* I of planned order, after cutting */
@@ -38,6 +41,9 @@ typedef struct ghee_plan_part {
   uint64_t first_row;              /* of the part in its file, for messages and ids; UINT64_MAX where unknown */
   ghee_log_range range;            /* record logs: the offsets of the part; its file is a partition ("kafka://host:9092/topic#3") */
 } ghee_plan_part;
+
+/** A host of the input's files: how many of their blocks it has, and their bytes. Replicas count with each of theirs. */
+typedef struct ghee_plan_host { const char *name; uint64_t blocks, bytes; } ghee_plan_host;
 
 /** Lists, reads footers (in parallel), checks that all schemas agree (GHEE_SCHEMA names both files and the column),
  *  GHEE_NOT_FOUND: no input, no files. GHEE_LIMIT: one part exceeds the buffer, with the numbers.
@@ -62,6 +68,8 @@ uint32_t ghee_plan_chunk_parts(const ghee_plan *plan, uint32_t epoch, uint32_t c
 ghee_plan_part ghee_plan_chunk_part(const ghee_plan *plan, uint32_t epoch, uint32_t chunk, uint32_t i);
 /** Rows of a chunk, -1 unknown. */
 int64_t ghee_plan_chunk_rows(const ghee_plan *plan, uint32_t epoch, uint32_t chunk);
+/** Host i of totals.hosts, by name. `name` borrows from the plan. */
+ghee_plan_host ghee_plan_host_at(const ghee_plan *plan, uint64_t i);
 const char *ghee_plan_file_uri(const ghee_plan *plan, uint32_t file);
 /** Every file is still what it was, every partition still as long: GHEE_CHANGED names the first that is not. */
 ghee_status ghee_plan_check_input(const ghee_plan *plan, const ghee_job_spec *spec, ghee_error *err);

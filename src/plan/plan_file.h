@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The stored plan: one flat block, the same in memory and on disk, native byte order (it does not leave the machine's jobs).
  *
- *   header | files[n_files] | parts[n_parts] | chunk_starts[n_chunks + 1] | both schemas | texts: format, URIs and versions */
+ *   header | files[n_files] | parts[n_parts] | hosts[n_hosts] | chunk_starts[n_chunks + 1] | both schemas | texts: format, hosts, URIs and versions */
 #ifndef GHEE_PLAN_PLAN_FILE_H
 #define GHEE_PLAN_PLAN_FILE_H
 
 #include "plan/plan.h"
 
-enum { GHEE_PLAN_VERSION = 4 };
+enum { GHEE_PLAN_VERSION = 5 };
 #define GHEE_PLAN_MAGIC 0x6e616c7065656867u /* "gheeplan" */
 
 typedef struct ghee_plan_header {
@@ -16,11 +16,13 @@ typedef struct ghee_plan_header {
   uint16_t shuffle, filtered;
   uint64_t seed;
   uint64_t size_bytes;
-  uint64_t files_at, parts_at, starts_at, schema_at, schema_bytes, read_schema_at, read_schema_bytes, format_at;
+  uint64_t files_at, parts_at, hosts_at, starts_at, schema_at, schema_bytes, read_schema_at, read_schema_bytes, format_at;
   ghee_plan_totals totals;
 } ghee_plan_header;
 
 typedef struct ghee_plan_file { uint64_t uri_at, version_at; } ghee_plan_file;
+
+typedef struct ghee_plan_host_record { uint64_t name_at, blocks, bytes; } ghee_plan_host_record;
 
 typedef struct ghee_plan_record {
   uint64_t offset, end_offset, size_bytes, memory_bytes, first_row;
@@ -34,6 +36,7 @@ typedef struct ghee_plan_records { ghee_plan_record *items; size_t count, capaci
 typedef struct ghee_plan_draft {
   const ghee_object_list *files;
   const ghee_plan_records *parts;  /* in the order of the files */
+  const struct ghee_plan_layout *layout; /* NULL: not known */
   ghee_schema *schema;             /* of what is read */
   const char *format;
   uint64_t ruled_out_files, ruled_out_parts;
@@ -47,6 +50,7 @@ struct ghee_plan {
   const ghee_plan_header *header;
   const ghee_plan_file *files;
   const ghee_plan_record *parts;
+  const ghee_plan_host_record *hosts;
   const uint32_t *starts;
   ghee_schema *schema, *read_schema;
   /* the permutation of the epoch that was asked for last, with its lock */

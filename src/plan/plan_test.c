@@ -83,6 +83,9 @@ static void test_damaged_plans_are_refused(void **state) {
   REFUSED(header->files_at, header->files_at + 4);
   REFUSED(header->parts_at, UINT64_MAX - 7);
   REFUSED(header->totals.parts, UINT64_MAX / 8);
+  REFUSED(header->hosts_at, header->size_bytes + 8);
+  REFUSED(header->totals.hosts, UINT64_MAX / 8);
+  REFUSED(header->totals.hosts, 1); /* whose name would be behind the end */
   REFUSED(header->totals.chunks, UINT64_MAX);
   REFUSED(header->totals.chunks, 1000000);
   REFUSED(header->totals.files, 1);

@@ -20,7 +20,7 @@ static inline void sample_plan(uint32_t shuffle, ghee_buffer *block) {
   ghee_plan_file files[2];
   header.totals = (ghee_plan_totals){.files = 2, .parts = 3, .chunks = 2, .rows = -1, .interleave = 16};
   header.parts_at = header.files_at + sizeof files;
-  header.starts_at = header.parts_at + sizeof parts;
+  header.hosts_at = header.starts_at = header.parts_at + sizeof parts;
   uint64_t texts_at = header.starts_at + sizeof starts;
   files[0] = (ghee_plan_file){texts_at, texts_at + 16};
   files[1] = (ghee_plan_file){texts_at + 26, texts_at + 42};

@@ -269,6 +269,6 @@ static ghee_status store_remove_all(ghee_object_store *store, const char *uri, g
 static ghee_status store_check_output(ghee_object_store *store, const char *uri, ghee_error *err) { return on_path(store, "write to", uri, may_write, NULL, err); }
 
 const struct ghee_object_store_ops ghee_object_store_hdfs = {
-    .scheme = "hdfs", .open = store_open, .close = store_close, .list = ghee_hdfs_store_list, .read = ghee_hdfs_store_read, .write = ghee_hdfs_store_write,
-    .remove = store_remove, .remove_all = store_remove_all, .exists = store_exists, .check_output = store_check_output, .staging = ghee_hdfs_store_staging,
+    .scheme = "hdfs", .open = store_open, .close = store_close, .list = ghee_hdfs_store_list, .read = ghee_hdfs_store_read, .blocks = ghee_hdfs_store_blocks,
+    .write = ghee_hdfs_store_write, .remove = store_remove, .remove_all = store_remove_all, .exists = store_exists, .check_output = store_check_output, .staging = ghee_hdfs_store_staging,
     .reserve = ghee_hdfs_store_reserve, .release = ghee_hdfs_store_release, .publish = ghee_hdfs_store_publish};

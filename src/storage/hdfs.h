@@ -86,6 +86,8 @@ ghee_status ghee_hdfs_release_staging(ghee_hdfs_store *store, const char *path, 
 ghee_status ghee_hdfs_store_list(ghee_object_store *store, const char *uri, ghee_status (*each)(void *user, const ghee_object_info *info, ghee_error *err),
                                  void *user, ghee_error *err);
 ghee_status ghee_hdfs_store_read(ghee_object_store *store, const char *uri, const char *version, ghee_source **out, ghee_error *err);
+ghee_status ghee_hdfs_store_blocks(ghee_object_store *store, const char *uri, ghee_status (*each)(void *user, const ghee_object_block *block, ghee_error *err),
+                                   void *user, ghee_error *err);
 ghee_status ghee_hdfs_store_write(ghee_object_store *store, const char *uri, ghee_sink **out, ghee_error *err);
 ghee_status ghee_hdfs_store_staging(ghee_object_store *store, const char *uri, const char *job, char **out, ghee_error *err);
 ghee_status ghee_hdfs_store_reserve(ghee_object_store *store, const char *staging, const char *uri, ghee_error *err);

@@ -25,6 +25,9 @@ typedef struct ghee_object_list {
 } ghee_object_list;
 void ghee_object_list_fini(ghee_object_list *list);
 
+/** Bytes of an object that lie together, and the names of the hosts that have them; none where they are lost. */
+typedef struct ghee_object_block { uint64_t offset, size_bytes; const char *const *hosts; size_t n_hosts; } ghee_object_block;
+
 typedef struct ghee_object_store ghee_object_store;
 
 /** How a finished output becomes visible. PARTITIONS: what lies in or below a folder that gets a new file is replaced, the rest stays
@@ -43,6 +46,10 @@ struct ghee_object_store_ops {
   /** `version` NULL, or what the object must still be: GHEE_CHANGED, which a read of the source says too when the object is replaced or
    *  removed later and its old bytes are gone. out gives: ops->close. */
   ghee_status (*read)(ghee_object_store *store, const char *uri, const char *version, ghee_source **out, ghee_error *err);
+  /** The blocks of an object in their order, one callback each, which borrows them. A hint for planning: they may move at any time.
+   *  GHEE_UNSUPPORTED: this server does not tell. NULL: objects of the store have no place. Blocks: yes. */
+  ghee_status (*blocks)(ghee_object_store *store, const char *uri, ghee_status (*each)(void *user, const ghee_object_block *block, ghee_error *err), void *user,
+                        ghee_error *err);
   /** A new object, visible under its name no earlier than finish. Folders are made. */
   ghee_status (*write)(ghee_object_store *store, const char *uri, ghee_sink **out, ghee_error *err);
   /** No error if it is not there. */

@@ -95,6 +95,27 @@ static void parts_are_several_and_know_their_place(void **state) {
   }
 }
 
+/* Parts end behind the line in which a multiple of the wanted size lies, however many lines went before. */
+static void parts_of_text_keep_to_multiples(void **state) {
+  (void)state;
+  enum { LINES = 2000, WIDTH = 8, PART = 100 };
+  static const struct { const char *format, *line; } texts[] = {{"csv", "1234567\n"}, {"jsonl", "{\"a\":1}\n"}};
+  for (size_t t = 0; t < 2; t++) {
+    ghee_buffer text = {0};
+    for (int i = 0; i < LINES; i++) ghee_buffer_put(&text, texts[t].line, WIDTH);
+    ghee_read_options how = {.csv_no_header = true};
+    sample_file in;
+    sample_parts parts = {.count = 0};
+    SAMPLE_OK(sample_open(ghee_format_named(texts[t].format), text.data, text.size, &how, &in, err));
+    SAMPLE_OK(in.file->ops->parts(in.file, PART, sample_each, &parts, err));
+    assert_int_equal(parts.count, LINES * WIDTH / PART);
+    for (int i = 0; i + 1 < parts.count; i++)
+      assert_int_equal(parts.items[i].offset + parts.items[i].size_bytes, ((i + 1) * PART + WIDTH - 1) / WIDTH * WIDTH);
+    sample_close(&in);
+    ghee_buffer_fini(&text);
+  }
+}
+
 static void parts_read_alone_and_in_any_order(void **state) {
   FOR_EACH_BACKEND {
     ghee_read_options how = options();
@@ -431,6 +452,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(comes_back_equal),
       cmocka_unit_test(parts_are_several_and_know_their_place),
+      cmocka_unit_test(parts_of_text_keep_to_multiples),
       cmocka_unit_test(parts_read_alone_and_in_any_order),
       cmocka_unit_test(skips_rows_of_a_part),
       cmocka_unit_test(projects_in_the_order_asked_for),

@@ -425,10 +425,46 @@ static void case_no_memory(void) {
   assert_string_equal(listing(""), "a=1 b=1 ");
 }
 
+typedef struct told { uint64_t bytes; size_t blocks; } told;
+
+static ghee_status next_block(void *user, const ghee_object_block *block, ghee_error *err) {
+  told *so_far = user;
+  (void)err;
+  assert_int_equal(block->offset, so_far->bytes);
+  assert_true(block->size_bytes > 0 && block->n_hosts > 0);
+  for (size_t i = 0; i < block->n_hosts; i++)
+    for (size_t k = 0; k < i; k++) assert_string_not_equal(block->hosts[i], block->hosts[k]);
+  so_far->bytes += block->size_bytes;
+  so_far->blocks++;
+  return GHEE_OK;
+}
+
+static ghee_status stop_at_once(void *user, const ghee_object_block *block, ghee_error *err) {
+  (void)user;
+  (void)block;
+  return ghee_error_set(err, GHEE_CANCELED, "enough");
+}
+
+/* Where a store tells of blocks, they are in order and all of the object, and each of their hosts is named once. */
+static void case_blocks(void) {
+  enum { SIZE = 100000 };
+  static char data[SIZE];
+  told of_big = {0}, of_empty = {0};
+  if (!store->ops->blocks) return;
+  put_uri(uri("big"), data, SIZE);
+  put("empty", "");
+  assert_int_equal(store->ops->blocks(store, uri("big"), next_block, &of_big, NULL), GHEE_OK);
+  assert_int_equal(of_big.bytes, SIZE);
+  assert_int_equal(store->ops->blocks(store, uri("empty"), next_block, &of_empty, NULL), GHEE_OK);
+  assert_int_equal(of_empty.blocks, 0);
+  assert_int_equal(store->ops->blocks(store, uri("big"), stop_at_once, NULL, NULL), GHEE_CANCELED);
+  assert_int_equal(store->ops->blocks(store, uri("none"), next_block, NULL, NULL), GHEE_NOT_FOUND);
+}
+
 static void (*const cases[])(void) = {
     case_write_and_read, case_read_in_order, case_odd_names, case_list, case_list_stops, case_not_there, case_invisible_until_finished, case_version, case_remove,
     case_staging_is_hidden, case_publish, case_publish_refuses, case_publish_overwrites, case_publish_appends, case_publish_what_is_not_there,
-    case_no_memory};
+    case_blocks, case_no_memory};
 
 static void test_backend(void **state) {
   const char *scheme = ((const backend *)*state)->ops->scheme;

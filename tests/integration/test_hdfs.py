@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs over a real HDFS whose daemons die while they run."""
+"""Jobs over a real HDFS, whose daemons die while they run."""
+import json
 import time
 
 import numpy as np
@@ -101,6 +102,18 @@ def test_a_nameservice(at, tmp_path, monkeypatch):
         LocalTask(f"{cluster}/test/in", preprocess=ghee.Stage(at_once, workers=2), output=f"{cluster}/test/out-named-{k}").run()
         at.get(f"out-named-{k}", tmp_path / str(k))
         assert np.array_equal(read_ids(tmp_path / str(k)), np.arange(ROWS))
+
+
+def test_explain_tells_of_blocks(at, tmp_path):
+    """Of two files one has three blocks, each on both hosts, the other two, each on one."""
+    line = b'{"id": 1}\n'
+    at.ask("PUT", "/test/blocks/a.jsonl", "CREATE", data=line * 25_000, blocksize="102400")
+    at.ask("PUT", "/test/blocks/b.jsonl", "CREATE", data=line * 20_000, blocksize="102400", replication="1")
+    told = json.loads(LocalTask(at.uri("blocks"), preprocess=same, output=tmp_path / "never").explain(json=True))
+    assert told["blocks"] == 5 and [h["name"] for h in told["hosts"]] == ["127.0.0.1", "127.0.0.2"]
+    assert sum(h["blocks"] for h in told["hosts"]) == 8 and sum(h["bytes"] for h in told["hosts"]) == 2 * 250_000 + 200_000
+    assert all(h["blocks"] >= 3 for h in told["hosts"]) and 350_000 <= told["near_bytes"] <= 450_000
+    assert "blocks   5 on 2 hosts: 127.0.0.1 " in LocalTask(at.uri("blocks"), preprocess=same, output=tmp_path / "never").explain()
 
 
 def test_safe_mode_is_waited_for(at, tmp_path):

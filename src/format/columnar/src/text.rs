@@ -194,15 +194,16 @@ fn start_of(data: &[u8]) -> Outcome<usize> {
     Ok(mark + data[mark..].iter().take_while(|b| **b == b'\n' || **b == b'\r').count())
 }
 
-/// Parts of about `part_bytes` from `start` on, each ending behind a line end. With quotes (a delimiter) all is scanned once,
+/// Parts from `start` on, each ending behind the first line end at or after a multiple of `part_bytes`. With quotes (a delimiter) all is scanned once,
 /// as only the start of a file tells which line ends lie inside of quotes; without them only the edges of parts are read.
 pub fn cut(source: &Source, start: u64, part_bytes: u64, delimiter: Option<u8>, each: &mut dyn FnMut(Part) -> Outcome<()>) -> Outcome<()> {
     let (size, part_bytes) = (source.size(), part_bytes.max(1));
     let most = if delimiter.is_none() { LINE_BYTES } else { CHUNK_BYTES };
+    let edge_behind = |from: u64| (from / part_bytes + 1).saturating_mul(part_bytes);
     let (mut from, mut at, mut lines) = (start, start, Lines::new(delimiter));
-    while from < size && size - from > part_bytes {
+    while edge_behind(from) < size {
         if delimiter.is_none() {
-            at = at.max(from + part_bytes - 1);
+            at = at.max(edge_behind(from) - 1);
         }
         if at >= size {
             break;
@@ -212,7 +213,7 @@ pub fn cut(source: &Source, start: u64, part_bytes: u64, delimiter: Option<u8>, 
         while let Some(n) = lines.next(&chunk[done..]) {
             done += n;
             let end = at + done as u64;
-            if end - from < part_bytes {
+            if end < edge_behind(from) {
                 continue;
             }
             each(part_of(from, end))?;
