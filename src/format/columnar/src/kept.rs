@@ -2,6 +2,7 @@
 //! The allocator of this library: large blocks are kept when they are freed and given out again, since the first touch of a page is many
 //! times dearer than the next. Sizes go by classes, eight to each power of two, so that a block fits what comes next.
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
 use std::ptr::null_mut;
 use std::sync::{Mutex, MutexGuard};
 
@@ -112,6 +113,17 @@ unsafe impl GlobalAlloc for Kept {
         self.dealloc(memory, layout);
         moved
     }
+}
+
+/// Whether so many bytes more can be had: what is kept makes way for them. It stays, as most of them will be taken from it.
+pub fn has_room(bytes: usize) -> bool {
+    let Ok(missing) = Layout::from_size_align(bytes.saturating_sub(blocks().kept).max(1), ALIGN) else { return false };
+    // Unless its memory is seen from outside, the compiler drops the allocation and takes it for granted.
+    let memory = black_box(unsafe { System.alloc(missing) });
+    if !memory.is_null() {
+        unsafe { System.dealloc(memory, missing) }
+    }
+    !memory.is_null()
 }
 
 /// `ghee_columnar_keep`.

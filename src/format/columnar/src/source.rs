@@ -2,7 +2,6 @@
 //! The caller's read function as a source, and what the Parquet reader reads from: a cached tail for the footer, whole column
 //! chunks for a row group.
 use std::ffi::{c_int, c_void};
-use std::hint::black_box;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::fail::{fail, Outcome, CORRUPT, NO_MEMORY, OK};
+use crate::kept;
 
 /// `ghee_columnar_range`.
 #[repr(C)]
@@ -36,13 +36,10 @@ const LARGE: u64 = 1 << 20;
 /// A crate that is refused memory ends the process. So what it is about to take by the MiB is asked for here, where the lack of it is a
 /// failure like any other.
 pub fn check_room(bytes: u64) -> Outcome<()> {
-    let mut room = Vec::<u8>::new();
     let len = usize::try_from(bytes).unwrap_or(usize::MAX);
-    // Unless its memory is seen from outside, the compiler drops the allocation and takes it for granted.
-    if bytes >= LARGE && black_box(&mut room).try_reserve_exact(len).is_err() {
+    if bytes >= LARGE && !kept::has_room(len) {
         return fail(NO_MEMORY, format!("out of memory for {bytes} bytes of it"));
     }
-    black_box(&room);
     Ok(())
 }
 
