@@ -56,6 +56,8 @@ ghee_status ghee_batch_own(ghee_schema *schema, int64_t rows, ghee_batch *out, g
 /* What is being made, of which rows, and where. */
 typedef struct making { const ghee_selection *of; ghee_room *room; struct ArrowArray *out; ghee_error *err; } making;
 
+enum { SHORT_RUN = 8 };
+
 static uint64_t aligned(uint64_t n) { return (n + 63) & ~(uint64_t)63; }
 
 /* Memory for buffer i; what follows it in a room up to the next buffer is zero. */
@@ -131,7 +133,7 @@ static inline void look_ahead(const ghee_selection *of, size_t r, size_t width) 
   for (size_t i = 0; i < LINES && i * LINE < width; i++) __builtin_prefetch(from + i * LINE);
 }
 
-/* With a width that the compiler knows, a run of one is a load and a store. */
+/* With a width that the compiler knows, a short run is a few loads and stores. */
 static inline __attribute__((always_inline)) void copy_values(const making *it, size_t width, uint8_t *into) {
   for (size_t r = 0; r < it->of->n_runs; r++) {
     const ghee_run *run = &it->of->runs[r];
@@ -139,7 +141,7 @@ static inline __attribute__((always_inline)) void copy_values(const making *it, 
     const ghee_column *column = column_of(it->of, run);
     const uint8_t *from = (const uint8_t *)column->array->buffers[1] + (size_t)(column->start + run->first) * width;
     look_ahead(it->of, r, width);
-    if (run->n == 1 && width <= 16) memcpy(into, from, width);
+    if (run->n <= SHORT_RUN && width <= 16) for (size_t i = 0; i < (size_t)run->n; i++) memcpy(into + i * width, from + i * width, width);
     else copy(it, into, from, (size_t)run->n * width);
     into += (size_t)run->n * width;
   }
@@ -160,49 +162,69 @@ static ghee_status fill_fixed(const making *it, size_t width) {
   return GHEE_OK;
 }
 
-static int64_t run_size(const ghee_column *column, const ghee_run *run) {
-  return ghee_column_offset(column, run->first + run->n) - ghee_column_offset(column, run->first);
+static inline int64_t load_offset(const void *offsets, bool large, int64_t at) { return large ? ((const int64_t *)offsets)[at] : ((const int32_t *)offsets)[at]; }
+
+static inline void store_offset(void *offsets, bool large, int64_t at, int64_t offset) {
+  if (large) ((int64_t *)offsets)[at] = offset;
+  else ((int32_t *)offsets)[at] = (int32_t)offset;
+}
+
+/* False: they pass what 32 bits can say. */
+static inline __attribute__((always_inline)) bool copy_offsets(const making *it, bool large, void *into, int64_t *end) {
+  int64_t at = 0, sum = 0;
+  for (size_t r = 0; r < it->of->n_runs; r++) {
+    const ghee_run *run = &it->of->runs[r];
+    if (run->n == 0) continue;
+    const ghee_column *column = column_of(it->of, run);
+    const void *offsets = column->array->buffers[1];
+    int64_t first = column->start + run->first, base = load_offset(offsets, large, first) - sum;
+    for (int64_t i = 0; i < run->n; i++) store_offset(into, large, at + i, load_offset(offsets, large, first + i) - base);
+    at += run->n;
+    sum = load_offset(offsets, large, first + run->n) - base;
+    if (!large && sum > INT32_MAX) return false;
+  }
+  store_offset(into, large, at, sum);
+  *end = sum;
+  return true;
 }
 
 /* Offsets of all rows, from 0; *end is the sum. */
 static ghee_status fill_offsets(const making *it, bool large, int64_t *end) {
   void *into;
   GHEE_TRY(buffer(it, 1, (it->out->length + 1) * (large ? 8 : 4), &into));
-  int64_t at = 0, sum = 0;
+  if (large ? copy_offsets(it, true, into, end) : copy_offsets(it, false, into, end)) return GHEE_OK;
+  return ghee_error_set(it->err, GHEE_LIMIT, "column %s would have more than 2 GiB in one batch: lower batch_size", it->of->columns[0].field->name);
+}
+
+static inline __attribute__((always_inline)) void copy_texts(const making *it, bool large, uint8_t *into) {
   for (size_t r = 0; r < it->of->n_runs; r++) {
     const ghee_run *run = &it->of->runs[r];
+    if (run->n == 0) continue;
     const ghee_column *column = column_of(it->of, run);
-    int64_t base = ghee_column_offset(column, run->first) - sum;
-    sum += run_size(column, run);
-    if (!large && sum > INT32_MAX)
-      return ghee_error_set(it->err, GHEE_LIMIT, "column %s would have more than 2 GiB in one batch: lower batch_size", column->field->name);
-    for (int64_t row = run->first; row < run->first + run->n; row++, at++) {
-      if (large) ((int64_t *)into)[at] = ghee_column_offset(column, row) - base;
-      else ((int32_t *)into)[at] = (int32_t)(ghee_column_offset(column, row) - base);
-    }
+    const void *offsets = column->array->buffers[1];
+    int64_t first = column->start + run->first, from = load_offset(offsets, large, first);
+    size_t size = (size_t)(load_offset(offsets, large, first + run->n) - from);
+    if (size) copy(it, into, (const uint8_t *)column->array->buffers[2] + from, size);
+    into += size;
   }
-  if (large) ((int64_t *)into)[at] = sum;
-  else ((int32_t *)into)[at] = (int32_t)sum;
-  *end = sum;
-  return GHEE_OK;
 }
 
 static ghee_status fill_texts(const making *it) {
-  int64_t end;
-  GHEE_TRY(fill_offsets(it, ghee_kind_is_large(it->of->columns[0].type.kind), &end));
+  bool large = ghee_kind_is_large(it->of->columns[0].type.kind);
   uint8_t *into;
+  int64_t end;
+  GHEE_TRY(fill_offsets(it, large, &end));
   GHEE_TRY(buffer(it, 2, end, &into));
-  for (size_t r = 0; r < it->of->n_runs; r++) {
-    const ghee_run *run = &it->of->runs[r];
-    const ghee_column *column = column_of(it->of, run);
-    int64_t size = run_size(column, run);
-    if (size) copy(it, into, (const uint8_t *)column->array->buffers[2] + ghee_column_offset(column, run->first), (size_t)size);
-    into += size;
-  }
+  if (large) copy_texts(it, true, into);
+  else copy_texts(it, false, into);
   return GHEE_OK;
 }
 
 /* ---- nested ---- */
+
+static int64_t run_size(const ghee_column *column, const ghee_run *run) {
+  return ghee_column_offset(column, run->first + run->n) - ghee_column_offset(column, run->first);
+}
 
 static void selection_free(ghee_selection *of) {
   ghee_free((void *)of->columns);

@@ -39,8 +39,8 @@ ghee_status ghee_gather_init(ghee_gather *out, const ghee_batch *batches, size_t
   }
   starts[0] = 0;
   for (size_t b = 0; b < n_batches; b++) starts[b + 1] = starts[b] + batches[b].array.length;
-  for (size_t i = 0; i < n; i++) {
-    size_t b = batch_of(starts, n_batches, rows[i]);
+  for (size_t i = 0, b = 0; i < n; i++) {
+    if (rows[i] < starts[b] || rows[i] >= starts[b + 1]) b = batch_of(starts, n_batches, rows[i]);
     add_run(&made, (uint32_t)b, rows[i] - starts[b], 1);
   }
   ghee_free(starts);
