@@ -8,15 +8,22 @@
 #include "filter/predicate.h"
 #include "plan/spec.h"
 
+/** Rows of one batch that passed. */
+typedef struct ghee_sifted {
+  ghee_batch batch;
+  uint32_t *rows;                /* which of it, rising; NULL: all */
+  size_t n;
+  uint64_t number;               /* of the first, where they are neighbours; UINT64_MAX unknown */
+} ghee_sifted;
+
 /** Fill in the first three, which are borrowed; the rest zero. Owner: one thread. */
 typedef struct ghee_sieve {
   const ghee_job_spec *spec;
   const ghee_predicate *predicate;
   int64_t most_rows;             /* of a batch that comes out */
-  GHEE_ARRAY(ghee_batch) batches;
-  GHEE_ARRAY(uint64_t) numbers;  /* of the first row of each; UINT64_MAX unknown */
+  GHEE_ARRAY(ghee_sifted) kept;
   int64_t rows;                  /* of all of them */
-  uint64_t bytes;
+  uint64_t bytes;                /* of memory that they hold */
 } ghee_sieve;
 
 /** Takes the batch, also on failure. `row`: number of its first row, UINT64_MAX unknown. */

@@ -112,7 +112,7 @@ static void test_columns_of_the_filter_are_dropped(void **state) {
   push(&of, 0, MOST, 0);
   ghee_batch batch = {0};
   uint64_t row;
-  assert_int_equal(ghee_schema_columns(of.sieve.batches.items[0].schema), 1);
+  assert_int_equal(ghee_schema_columns(of.sieve.kept.items[0].batch.schema), 1);
   pops(&of, 4, 6, 1, -1, 6);
   push(&of, 6, 4, 6); /* all pass */
   SAMPLE_OK(ghee_sieve_pop(&of.sieve, &batch, &row, err));
@@ -127,11 +127,12 @@ static ghee_status sift(void *user, ghee_error *err) {
   fixture *of = user;
   ghee_sieve sieve = {.spec = of->spec, .predicate = of->predicate, .most_rows = MOST};
   ghee_status status = GHEE_OK;
-  ghee_batch out = {0}, *batches = (ghee_batch *)of->sieve.batches.items;
+  ghee_batch out = {0};
   uint64_t row;
-  for (size_t i = 0; i < of->sieve.batches.count && status == GHEE_OK; i++) {
+  for (size_t i = 0; i < of->sieve.kept.count && status == GHEE_OK; i++) {
     ghee_batch view = {0};
-    status = ghee_batch_slice(&batches[i], 0, ghee_batch_rows(&batches[i]), &view, err);
+    ghee_batch *batch = &of->sieve.kept.items[i].batch;
+    status = ghee_batch_slice(batch, 0, ghee_batch_rows(batch), &view, err);
     if (status == GHEE_OK) status = ghee_sieve_push(&sieve, &view, 0, err);
     assert_null(view.schema);
   }
@@ -146,9 +147,9 @@ static void test_memory_runs_out(void **state) {
   fixture of;
   open_sieve("filter: 'x in (1, 2, 6, 9, 12)'", &of);
   for (int64_t at = 0; at < 15; at += 5) {
-    ghee_batch batch = {0};
-    make_batch(at, 5, &batch);
-    assert_true(ghee_array_push(&of.sieve.batches, batch));
+    ghee_sifted kept = {.n = 5};
+    make_batch(at, 5, &kept.batch);
+    assert_true(ghee_array_push(&of.sieve.kept, kept));
   }
   assert_true(nth_alloc_each(sift, &of, GHEE_OK) > 10);
   close_sieve(&of);
