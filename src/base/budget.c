@@ -35,9 +35,9 @@ void ghee_budget_free(ghee_budget *budget) {
   ghee_free(budget);
 }
 
-static bool fits(const ghee_budget *budget, size_t size) {
+static bool fits(const ghee_budget *budget, size_t size, size_t own) {
   size_t used = budget->locked.used;
-  return used == 0 || (size <= budget->limit_bytes && used <= budget->limit_bytes - size);
+  return used <= own || (size <= budget->limit_bytes && used <= budget->limit_bytes - size);
 }
 
 static void add(ghee_budget *budget, size_t size) {
@@ -45,10 +45,10 @@ static void add(ghee_budget *budget, size_t size) {
   if (budget->locked.used > budget->locked.peak) budget->locked.peak = budget->locked.used;
 }
 
-ghee_status ghee_budget_reserve(ghee_budget *budget, size_t size) {
+ghee_status ghee_budget_reserve_beside(ghee_budget *budget, size_t size, size_t own) {
   pthread_mutex_lock(&budget->locked.mutex);
   uint64_t ticket = budget->locked.next_ticket++;
-  while (!budget->locked.canceled && (budget->locked.serving != ticket || !fits(budget, size)))
+  while (!budget->locked.canceled && (budget->locked.serving != ticket || !fits(budget, size, own)))
     pthread_cond_wait(&budget->locked.changed, &budget->locked.mutex);
   bool canceled = budget->locked.canceled;
   if (!canceled) {
@@ -60,9 +60,11 @@ ghee_status ghee_budget_reserve(ghee_budget *budget, size_t size) {
   return canceled ? GHEE_CANCELED : GHEE_OK;
 }
 
+ghee_status ghee_budget_reserve(ghee_budget *budget, size_t size) { return ghee_budget_reserve_beside(budget, size, 0); }
+
 bool ghee_budget_try_reserve(ghee_budget *budget, size_t size) {
   pthread_mutex_lock(&budget->locked.mutex);
-  bool ok = !budget->locked.canceled && budget->locked.serving == budget->locked.next_ticket && fits(budget, size);
+  bool ok = !budget->locked.canceled && budget->locked.serving == budget->locked.next_ticket && fits(budget, size, 0);
   if (ok) add(budget, size);
   pthread_mutex_unlock(&budget->locked.mutex);
   return ok;

@@ -19,6 +19,8 @@ void ghee_budget_free(ghee_budget *budget);
 /** Waits until `size_bytes` more fit, or until nothing is reserved (one reservation is always let through, so that a
  *  large one moves on). GHEE_CANCELED after ghee_budget_cancel.  Blocks: yes. */
 ghee_status ghee_budget_reserve(ghee_budget *budget, size_t size_bytes);
+/** The same for one who holds `own_bytes` himself, which nobody else could release while he waits: until no more than those are reserved. */
+ghee_status ghee_budget_reserve_beside(ghee_budget *budget, size_t size_bytes, size_t own_bytes);
 /** The same without waiting: false if it does not fit. */
 bool ghee_budget_try_reserve(ghee_budget *budget, size_t size_bytes);
 /** Reserves in any case: an overrun, or the one batch that everybody waits for. */

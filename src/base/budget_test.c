@@ -38,6 +38,17 @@ static void test_counts(void **state) {
   ghee_budget_free(NULL);
 }
 
+static void test_own_bytes_are_not_waited_for(void **state) {
+  (void)state;
+  ghee_budget *budget = budget_of(100);
+  ghee_budget_force(budget, 120);
+  assert_int_equal(ghee_budget_reserve_beside(budget, 50, 120), GHEE_OK);
+  assert_int_equal(ghee_budget_used(budget), 170);
+  ghee_budget_release(budget, 90);
+  assert_int_equal(ghee_budget_reserve_beside(budget, 20, 1), GHEE_OK); /* beside others that fit */
+  ghee_budget_free(budget);
+}
+
 static void test_nothing_is_no_budget(void **state) {
   (void)state;
   ghee_budget *budget = NULL;
@@ -156,7 +167,8 @@ static void test_memory_runs_out(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_counts),           cmocka_unit_test(test_nothing_is_no_budget), cmocka_unit_test(test_a_waiter_is_not_passed),
+      cmocka_unit_test(test_counts), cmocka_unit_test(test_own_bytes_are_not_waited_for), cmocka_unit_test(test_nothing_is_no_budget),
+      cmocka_unit_test(test_a_waiter_is_not_passed),
       cmocka_unit_test(test_cancel_wakes_all), cmocka_unit_test(test_a_crowd_keeps_the_limit), cmocka_unit_test(test_memory_runs_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,3 +201,5 @@ ghee_status ghee_part_reader_next(ghee_part_reader *of, ghee_batch *out, uint64_
   }
   return status == GHEE_OK || status == GHEE_CLOSED ? ghee_sieve_pop(&of->sieve, out, row, err) : status;
 }
+
+uint64_t ghee_part_reader_kept(const ghee_part_reader *of) { return of->sieve.bytes; }

@@ -20,5 +20,7 @@ void ghee_part_reader_close(ghee_part_reader *reader);
 /** The next batch, cut at the same rows each time a part is read; it may have no rows, but with a filter has some. `row`: number of its first row in its file (offset in
  *  its partition), UINT64_MAX unknown. Rows that cannot be read: with `rejects` lines of JSON there, else a failure. GHEE_CLOSED at the end. */
 ghee_status ghee_part_reader_next(ghee_part_reader *reader, ghee_batch *out, uint64_t *row, ghee_buffer *rejects, ghee_error *err);
+/** Bytes of rows that have passed the filter and wait for more. */
+uint64_t ghee_part_reader_kept(const ghee_part_reader *reader);
 
 #endif

@@ -7,7 +7,8 @@
  * - A worker holds few leases: the next is wanted when the function is through with one, not when it has been read. Else the first
  *   worker would take small chunks that others could work on.
  * - What lies ready is bounded by a few batches and by the budget: the estimate of a batch is reserved before it is decoded, the difference to what
- *   it took is a debt or given back. The host gives the bytes back when it is done with the batch.
+ *   it took is a debt or given back. The host gives the bytes back when it is done with the batch. What a filter has left for the next batch of
+ *   a part is a debt too, which the thread does not wait for itself to repay.
  * - A shuffled chunk is read whole; its batches are rows of it in an order by (seed, epoch, chunk), which are named here and copied by the
  *   host's thread, once. So reading the next chunk overlaps with giving out this one: it is read while enough lies ready. A chunk stays
  *   until the last of its rows were copied; the plan has made room for one more than a worker has leases (runtime/worker/shuffled.h). */
@@ -34,6 +35,7 @@ typedef struct lease {
   bool begun;                    /* rows of it were given out */
   ghee_buffer rejects;           /* of rows that could not be read, for the next item */
   uint64_t estimate;             /* bytes of a batch */
+  size_t kept;                   /* bytes of what a filter has left and no batch has yet, reserved */
 } lease;
 
 struct ghee_source_reader {
@@ -43,6 +45,7 @@ struct ghee_source_reader {
   ghee_budget *budget;
   pthread_t thread;
   bool started;
+  _Atomic size_t kept;           /* of all leases */
   _Atomic uint32_t chunks;       /* shuffled ones in memory, those included whose rows wait to be copied */
   struct {
     pthread_mutex_t mutex;
@@ -73,8 +76,18 @@ static void leave(ghee_source_reader *source, ghee_shuffled *of) {
   if (ghee_shuffled_unref(of)) atomic_fetch_sub(&source->chunks, 1);
 }
 
+/* What a filter has left of the batches so far is in memory for as long as the lease is, so nothing is waited for. */
+static void reserve_kept(ghee_source_reader *source, lease *of) {
+  size_t now = of->reader ? (size_t)ghee_part_reader_kept(of->reader) : 0;
+  if (now > of->kept) ghee_budget_force(source->budget, now - of->kept);
+  if (now < of->kept) ghee_budget_release(source->budget, of->kept - now);
+  atomic_fetch_add(&source->kept, now - of->kept);
+  of->kept = now;
+}
+
 static void lease_free(ghee_source_reader *source, lease *of) {
   close_part(of);
+  reserve_kept(source, of);
   leave(source, of->shuffled);
   ghee_buffer_fini(&of->rejects);
   if (of->own_plan) ghee_plan_free(of->plan);
@@ -299,8 +312,9 @@ static void fail(ghee_source_reader *source, const ghee_error *failure) {
 /* A step whose bytes are reserved before it. Shuffled rows, which are only named here, lie in chunks that the plan has made room for. */
 static ghee_status make(ghee_source_reader *source, lease *of, ghee_item *out, ghee_error *err) {
   size_t reserved = source->worker->spec->shuffle ? 0 : of->estimate;
-  if (reserved && ghee_budget_reserve(source->budget, reserved) != GHEE_OK) reserved = 0;
+  if (reserved && ghee_budget_reserve_beside(source->budget, reserved, atomic_load(&source->kept)) != GHEE_OK) reserved = 0;
   ghee_status status = step(source, of, out, err);
+  reserve_kept(source, of);
   size_t bytes = status == GHEE_OK && out->what == GHEE_ITEM_BATCH ? (size_t)ghee_batch_bytes(&out->batch) : 0;
   if (bytes > reserved) ghee_budget_force(source->budget, bytes - reserved);
   if (bytes < reserved) ghee_budget_release(source->budget, reserved - bytes);
