@@ -53,23 +53,25 @@ def input_of(source, **more):
     return ghee.Input(source, format="json" if source.startswith("kafka:") else None, **more)
 
 
-def output_of(out, partitioned):
+def output_of(out, partitioned, sorted):
+    how = {"sort_by": ["id"]} if sorted else {}
     if partitioned:
-        return ghee.Output(out, target_file_size="16KiB", partition_by=["part"], mode="overwrite_partitions")
-    return ghee.Output(out, target_file_size=None if out.startswith("kafka:") else "64KiB")
+        return ghee.Output(out, target_file_size="16KiB", partition_by=["part"], mode="overwrite_partitions", **how)
+    return ghee.Output(out, target_file_size=None if out.startswith("kafka:") else "64KiB", **how)
 
 
-def task(kind, workers, source, out, name, rows, epochs, batch, checkpoint, transport, partitioned=False):
+def task(kind, workers, source, out, name, rows, epochs, batch, checkpoint, transport, partitioned=False, sorted=False, filtered=False):
     first = ghee.Stage(slow, workers=workers[0], batch_size=batch)
+    which = {"filter": f"id < {rows}"} if filtered else {}
     if kind == "predict":
-        return ghee.task.LocalTask(input_of(source), preprocess=first, predict=ghee.Stage(Predict, workers=workers[1]),
-                                   postprocess=ghee.Stage(post_in_parts if partitioned else post, workers=workers[2]), output=output_of(out, partitioned),
+        return ghee.task.LocalTask(input_of(source, **which), preprocess=first, predict=ghee.Stage(Predict, workers=workers[1]),
+                                   postprocess=ghee.Stage(post_in_parts if partitioned else post, workers=workers[2]), output=output_of(out, partitioned, sorted),
                                    name=name, max_crashes=0, transport=transport)
     if workers[0] % 2:  # no function: shuffled rows go straight to the ranks
         first = ghee.Stage(workers=workers[0], batch_size=batch)
     stage = ghee.Stage(train, workers=workers[1], batch_size=batch, form="numpy", args={"rows": rows, "out": out, "checkpoint": checkpoint})
-    return ghee.task.LocalTask(input_of(source, epochs=epochs, shuffle=ghee.Shuffle(seed=5, window=2)), preprocess=first, train=stage, name=name,
-                               max_crashes=0, transport=transport)
+    return ghee.task.LocalTask(input_of(source, epochs=epochs, shuffle=ghee.Shuffle(seed=5, window=2), **which), preprocess=first, train=stage,
+                               name=name, max_crashes=0, transport=transport)
 
 
 if __name__ == "__main__":

@@ -14,17 +14,18 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-def make_input(folder, rows, files=8, group=500, seed=1):
-    """ids 0 … rows-1 in random order over files, in row groups of uneven sizes of about `group` rows."""
+def make_input(folder, rows, files=8, group=500, seed=1, others=0):
+    """ids 0 … rows-1 in random order over files, in row groups of uneven sizes of about `group` rows; besides ids that a filter takes out, `others`
+    among them and as many in a file of their own."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     folder.mkdir()
     rng = np.random.default_rng(seed)
-    order = rng.permutation(rows)
-    for k in range(files):
-        ids = order[k * rows // files:(k + 1) * rows // files]
+    order = rng.permutation(rows + others)
+    parts = [order[k * len(order) // files:(k + 1) * len(order) // files] for k in range(files)] + [np.arange(rows + others, rows + 2 * others)] * (others > 0)
+    for k, ids in enumerate(parts):
         table = pa.table({"id": ids, "x": ids.astype(np.float32)})
         with pq.ParquetWriter(folder / f"part-{k}.parquet", table.schema) as writer:
             at = 0
@@ -156,12 +157,15 @@ class Run:
             import pyarrow.parquet as pq
 
             self.sink.get(f"{self.name}/out", self.out)
-            ids = np.concatenate([pq.ParquetFile(f).read()["id"].to_numpy() for f in sorted(self.out.rglob("*.parquet"))] or [np.zeros(0, np.int64)])
+            ids = [pq.ParquetFile(f).read()["id"].to_numpy() for f in sorted(self.out.rglob("*.parquet"))]
+            if self.job.get("sorted"):
+                assert all(np.all(np.diff(of_file) > 0) for of_file in ids), "a file is not in order"
             rows += self.job.get("partitioned", False)  # the old one that stays
-            seen = np.bincount(ids, minlength=rows)
+            seen = np.bincount(np.concatenate(ids or [np.zeros(0, np.int64)]), minlength=rows)
         else:
             seen = sum(np.load(self.out / f"{k}.npy").astype(np.int64) for k in range(self.job["workers"][1]))
-        return int((1 - seen).clip(0).sum()), int((seen - 1).clip(0).sum())
+        wanted = np.arange(seen.shape[-1]) < rows
+        return int((wanted - seen).clip(0).sum()), int((seen - wanted).clip(0).sum())
 
     def leftovers(self, shm_before):
         """What lies about once the job has ended: processes, entries of /dev/shm, temporary files, locks that are held."""
