@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inputs with a filter: the rows are those that pyarrow's filter leaves, whatever the format, and what can be ruled out is not read."""
+import contextlib
 import datetime
 import decimal
 import json
@@ -7,7 +8,10 @@ import os
 import pathlib
 import re
 import shutil
+import sqlite3
 import subprocess
+import sys
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -231,6 +235,80 @@ def test_each_row_once_when_a_worker_dies(tmp_path):
     text, expression = FILTERS[1]
     ids, _ = passed(source, tmp_path / "out", text, stage=ghee.Stage(once_dead, workers=2, batch_size=100))
     assert marker.exists() and np.array_equal(ids, wanted(table, expression))
+
+
+def test_resume_goes_on_with_the_rows_that_pass(tmp_path, own_state):
+    """By the program: what the first run has recorded stays, the rest follows, and each row that passes is there once."""
+    table = people()
+    source = write(table, tmp_path / "in", "parquet")
+    ledger, stopped = own_state / "ghee/jobs/filtered/ledger.db", tmp_path / "stopped"
+
+    def recorded():
+        with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
+            return {name for name, in db.execute("SELECT name FROM files")}
+
+    def stops_once(batch):
+        if batch["id"][-1] > 3_000 and not stopped.exists():
+            while not recorded():
+                time.sleep(0.01)
+            stopped.touch()
+            raise RuntimeError("stop here once")
+        return batch
+
+    text, expression = FILTERS[1]
+    job = LocalTask(ghee.Input(source, filter=text, columns=["id"]), preprocess=ghee.Stage(stops_once, batch_size=100),
+                    output=ghee.Output(tmp_path / "out", sort_by=["id"], target_file_size="1KiB"), name="filtered")
+    with pytest.raises(ghee.UserError, match="stop here once"):
+        job.run()
+    before = recorded()
+    done = subprocess.run([GHEE, "resume", "--quiet", "filtered"], capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "GHEE_PYTHON": sys.executable})
+    assert done.returncode == 0, done.stderr
+    assert before and before < {p.name for p in (tmp_path / "out").glob("part-*")}
+    assert np.array_equal(read_ids(tmp_path / "out"), wanted(table, expression))
+
+
+@pytest.mark.parametrize("shuffle", [None, ghee.Shuffle(seed=2, window=2)], ids=["in order", "shuffled"])
+def test_resume_of_training_in_the_middle_of_an_epoch(tmp_path, shuffle):
+    table = people()
+    source = write(table, tmp_path / "in", "parquet")
+    seen = tmp_path / "seen"
+
+    def train(batches, ctx):
+        got = list(ctx.state or [])
+        resumed = len(got)
+        for batch in batches:
+            got += batch["id"].tolist()
+            if len(got) == 100:
+                ctx.checkpoint(got)
+            if len(got) == 200 and not seen.exists():
+                seen.touch()
+                raise RuntimeError("stop here once")
+        return resumed, got
+
+    text, expression = FILTERS[0]
+    job = LocalTask(ghee.Input(source, filter=text, shuffle=shuffle), preprocess=ghee.Stage(same, workers=2, batch_size=70),
+                    train=ghee.Stage(train, batch_size=50, form="numpy"), name="filtered")
+    with pytest.raises(ghee.UserError, match="stop here once"):
+        job.run()
+    resumed, got = job.resume().value
+    assert resumed == 100 and np.array_equal(np.sort(got), wanted(table, expression))
+
+
+def test_what_is_left_is_held_within_the_buffer(tmp_path):
+    """Long rows that are gathered take more than the reader may hold, for several chunks at a time."""
+    n = 1_600
+    table = pa.table({"id": np.arange(n), "text": [f"{i:04}" * 2_500 for i in range(n)]})
+    source = write(table, tmp_path / "in", "parquet", files=8, group=50)
+    stage = ghee.Stage(same, workers=1, batch_size=40, buffer="2MiB")
+    LocalTask(ghee.Input(source, filter="text >= '0100' and id != 777"), preprocess=stage, output=tmp_path / "out").run()
+    want = np.array([i for i in range(100, n) if i != 777])
+    assert np.array_equal(read_ids(tmp_path / "out"), want)
+
+    def count(batches, ctx):
+        return sorted(i for batch in batches for i in batch["id"].tolist())
+
+    task = LocalTask(ghee.Input(source, filter="text >= '0100' and id != 777"), preprocess=stage, train=ghee.Stage(count, batch_size=40, form="numpy"))
+    assert task.run().value == want.tolist()
 
 
 def test_rows_keep_their_numbers_where_they_are_neighbours(tmp_path):
