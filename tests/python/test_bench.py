@@ -37,6 +37,11 @@ def test_control(tmp_path):
     assert found["2,000 chunks, 1 a file, 256 on their way"]["value"] > 0 and found["2,000 chunks, 1 a file, 256 on their way"]["peer_value"] > 0
 
 
+def test_filter(tmp_path):
+    found = figures(tmp_path, "filter")
+    assert len(found) == 12 and all(f["value"] > 0 and f["peer"] == "pyarrow" and f["peer_value"] > 0 for f in found.values())
+
+
 def job_line(peer, seconds, **more):
     return {"bench": "b1", "peer": peer, "params": {"ms": 0}, "seconds": seconds, "cpu_seconds": 20.0, "peak_rss_MB": 500, "time_to_first_batch_s": 2.0,
             "idle_share": 0.1, "ok": True, **more}
