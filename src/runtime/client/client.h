@@ -8,11 +8,14 @@
 #include "runtime/job/folder.h"
 
 ghee_status ghee_client_spec(const ghee_job_source *source, ghee_job_spec **out, ghee_error *err);
+
+/* ---- drive.c ---- */
 /** Runs the coordinator over a prepared folder until the job has an outcome. The lock is held by the caller. `hosted`: the caller is
  *  the workers of the Python stages. */
 ghee_status ghee_client_drive(const char *folder, bool hosted, uint64_t started_ns, const ghee_job_hooks *hooks, ghee_job_progress *last, ghee_error *err);
 /** The last report of a job, which its client keeps in its folder. False: none yet. */
 bool ghee_client_read_progress(const char *folder, ghee_job_progress *out);
+
 /** Removes what a job staged beside its outputs. */
 ghee_status ghee_client_remove_staging(const char *folder, ghee_error *err);
 

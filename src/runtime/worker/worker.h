@@ -2,7 +2,7 @@
  * The inside of a worker process: what its threads share. The public face is ghee/worker.h.
  *
  * Design notes
- * - Threads: the host's thread runs the function and all that is in order around it (worker.c, inlet.c, outlet.c, train.c); the link
+ * - Threads: the host's thread runs the function and all that is in order around it (loop.c, inlet.c, outlet.c, train.c); the link
  *   thread talks to the coordinator and watches the client, time limits and memory (link.c); in the first stage a reading
  *   thread decodes ahead (source.c); in the last stage of a job with output a writing thread encodes (output.c); in train a thread
  *   makes the next step ready (steps.c). The transport's sender has a thread of its own, which only reports events.
@@ -117,10 +117,22 @@ bool ghee_worker_ending(ghee_worker *worker);
 void ghee_worker_stop(ghee_worker *worker);
 /** Tells the coordinator once that the job cannot go on, and stops. Returns the status of `failure`. Thread: any. */
 ghee_status ghee_worker_fail(ghee_worker *worker, const ghee_error *failure);
-/** A message of the coordinator, called by the link's thread. */
+
+/* ---- hear.c: what the coordinator says ---- */
+/** Called by the link's thread. */
 void ghee_worker_heard(ghee_worker *worker, const ghee_say_message *message);
-/** The schema of a stage's output if it is known by now: a reference, or NULL. */
+void ghee_worker_say_ready(ghee_worker *worker);
+/** The schema of a stage's output if it is known by now: a reference, or NULL. Thread: any. */
 ghee_schema *ghee_worker_fixed(ghee_worker *worker, uint32_t stage);
+/** What the job has fixed for this stage, which is `schema` if that is its first: a reference. Waits for the coordinator's word. GHEE_CANCELED: the
+ *  worker ends. */
+ghee_status ghee_worker_agree(ghee_worker *worker, const ghee_schema *schema, ghee_schema **out, ghee_error *err);
+/** Fixes what this stage gives out by its first batch, as ghee_worker_agree does, and casts `batch` to it. */
+ghee_status ghee_worker_fix_schema(ghee_worker *worker, ghee_batch *batch, ghee_error *err);
+
+/* ---- loop.c ---- */
+/** Calls the function over all that comes, until something fails; GHEE_CANCELED: the worker ends. */
+ghee_status ghee_worker_loop(ghee_worker *worker, const ghee_worker_ops *ops, void *user, ghee_error *err);
 
 /* ---- link.c ---- */
 /** Sets worker->link before anything is heard. */
