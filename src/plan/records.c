@@ -2,17 +2,15 @@
  * Records collected into columns.
  *
  * Design notes
- * - The columns that describe a record are appended to builders as it comes. A JSON value becomes a line of a text that the jsonl format
- *   decodes when the batch is taken out. A value of Arrow IPC is decoded at once, as only that tells how many rows it has.
- * - Row i must be record i. So each value is first seen to be one whole object by its brackets (no two records can be read as one, nor one
- *   as two), and a value without content becomes "{}". Where the decoder still fails, the records are tried one by one. */
+ * - The columns that describe a record are appended to builders as it comes. JSON values are decoded together when the batch is taken out; where
+ *   that fails, they are tried one by one. A value of Arrow IPC is decoded at once, as only that tells how many rows it has. */
 #include "plan/records.h"
 
 #include <string.h>
 
-#include "format/format.h"
 #include "ghee/batch.h"
 #include "plan/ipc_values.h"
+#include "plan/json_values.h"
 #include "text/json.h"
 
 enum { N_KINDS = 6, MOST_SHOWN = 2048 };
@@ -27,16 +25,15 @@ struct ghee_records {
   const char *where;
   bool json, ipc;                    /* what the values are; neither: bytes */
   char *columns[N_KINDS];            /* name of each that is wanted, else NULL */
-  ghee_schema *schema, *values;      /* of the batches; of the values alone */
+  ghee_schema *schema;               /* of the batches; NULL: not known yet */
   const char **value_columns;        /* wanted of them; NULL: all. Borrowed texts */
   size_t n_value_columns;
   ghee_builder *texts[2], *header_names, *header_values; /* KEY and VALUE; the headers of all records, flat */
   counts header_ends, partitions;
   numbers offsets, times;
   ghee_buffer has_time;
-  ghee_buffer lines;                 /* JSON values */
-  numbers line_ends;
-  ghee_ipc_values batches;           /* values of Arrow IPC */
+  ghee_json_values lines;
+  ghee_ipc_values batches;
   GHEE_ARRAY(const char *) reasons;  /* by record: why it cannot be read, NULL: it can */
   GHEE_ARRAY(char *) texts_owned;    /* behind those of IPC */
   uint64_t bytes;
@@ -63,9 +60,9 @@ static ghee_status begin(ghee_records *of, ghee_error *err) {
     GHEE_TRY(begin_text(&of->header_names, "key", false, err));
     GHEE_TRY(begin_text(&of->header_values, "value", true, err));
   }
-  of->header_ends.count = of->partitions.count = of->offsets.count = of->times.count = of->line_ends.count = of->reasons.count = 0;
+  of->header_ends.count = of->partitions.count = of->offsets.count = of->times.count = of->reasons.count = 0;
   ghee_buffer_clear(&of->has_time);
-  ghee_buffer_clear(&of->lines);
+  ghee_json_values_clear(&of->lines);
   ghee_ipc_values_clear(&of->batches);
   drop_texts(of);
   of->bytes = 0;
@@ -113,11 +110,13 @@ static ghee_status split_schema(ghee_records *of, ghee_error *err) {
   if (!values) return no_memory(err);
   for (int64_t c = 0; c < whole->n_children; c++)
     if (!is_metadata(of, whole->children[c]->name)) values[n++] = whole->children[c]->name;
-  ghee_status status = ghee_schema_project(of->schema, values, n, &of->values, err);
+  ghee_schema *schema = NULL;
+  ghee_status status = ghee_schema_project(of->schema, values, n, &schema, err);
   ghee_free(of->value_columns);
   of->value_columns = values;
   of->n_value_columns = n;
-  of->batches.schema = status == GHEE_OK ? ghee_schema_ref(of->values) : NULL;
+  of->batches.schema = schema ? ghee_schema_ref(schema) : NULL;
+  of->lines.schema = schema;
   return status;
 }
 
@@ -128,19 +127,17 @@ void ghee_records_free(ghee_records *of) {
   ghee_builder_free(of->header_names);
   ghee_builder_free(of->header_values);
   ghee_schema_unref(of->schema);
-  ghee_schema_unref(of->values);
   ghee_free(of->value_columns);
   ghee_array_fini(&of->header_ends);
   ghee_array_fini(&of->partitions);
   ghee_array_fini(&of->offsets);
   ghee_array_fini(&of->times);
-  ghee_array_fini(&of->line_ends);
   ghee_array_fini(&of->reasons);
+  ghee_json_values_fini(&of->lines);
   ghee_ipc_values_fini(&of->batches);
   drop_texts(of);
   ghee_array_fini(&of->texts_owned);
   ghee_buffer_fini(&of->has_time);
-  ghee_buffer_fini(&of->lines);
   ghee_free(of);
 }
 
@@ -151,8 +148,9 @@ ghee_status ghee_records_new(const ghee_job_spec *spec, const char *where, ghee_
                        .schema = schema ? ghee_schema_ref(schema) : NULL};
   ghee_status status = choose_columns(of, err);
   if (status == GHEE_OK && schema && parsed(of)) status = split_schema(of, err);
-  of->batches.columns = of->value_columns;
-  of->batches.n_columns = of->n_value_columns;
+  of->lines.where = where;
+  of->lines.columns = of->batches.columns = of->value_columns;
+  of->lines.n_columns = of->batches.n_columns = of->n_value_columns;
   if (status == GHEE_OK) status = begin(of, err);
   if (status != GHEE_OK) {
     ghee_records_free(of);
@@ -164,43 +162,10 @@ ghee_status ghee_records_new(const ghee_job_spec *spec, const char *where, ghee_
 
 /* ---- collecting ---- */
 
-/* Appends a value as one line. NULL, or why it is no object of JSON as far as brackets tell. */
-static const char *put_line(ghee_buffer *out, const uint8_t *value, size_t size) {
-  uint8_t *to = ghee_buffer_room(out, size + 1);
-  if (!to) return NULL;
-  size_t depth = 0, begun = 0;
-  bool text = false, over = false;
-  for (size_t i = 0; i < size; i++) {
-    uint8_t c = value[i];
-    bool blank = c == ' ' || c == '\t' || c == '\n' || c == '\r';
-    if (text && (c == '\n' || c == '\r')) return "a line break stands inside of a text";
-    if (over && !blank) return "something stands behind the object";
-    if (!begun && !blank && c != '{') return "it is no JSON object";
-    to[i] = blank ? ' ' : c;
-    if (blank) continue;
-    begun = 1;
-    if (text && c == '\\' && i + 1 < size) {
-      i++;
-      to[i] = value[i];
-    } else if (c == '"') {
-      text = !text;
-    } else if (!text && (c == '{' || c == '[')) {
-      depth++;
-    } else if (!text && (c == '}' || c == ']')) {
-      over = --depth == 0;
-    }
-  }
-  if (!over) return begun ? "it is cut off" : "it is empty";
-  to[size] = '\n';
-  out->size += size + 1;
-  return NULL;
-}
-
 static ghee_status add_line(ghee_records *of, const ghee_record *record, ghee_error *err) {
-  const char *reason = record->value ? put_line(&of->lines, record->value, record->value_bytes) : NULL;
-  if (reason || !record->value) ghee_buffer_put(&of->lines, "{}\n", 3);
-  bool ok = !of->lines.failed && ghee_array_push(&of->line_ends, (int64_t)of->lines.size) && ghee_array_push(&of->reasons, reason);
-  return ok ? GHEE_OK : no_memory(err);
+  const char *reason;
+  GHEE_TRY(ghee_json_values_add(&of->lines, record->value, record->value_bytes, &reason, err));
+  return ghee_array_push(&of->reasons, reason) ? GHEE_OK : no_memory(err);
 }
 
 /* A record without a value has no rows. */
@@ -249,36 +214,7 @@ uint64_t ghee_records_count(const ghee_records *of) { return of->offsets.count; 
 uint64_t ghee_records_rows(const ghee_records *of) { return of->ipc ? of->batches.record_of.count : of->offsets.count; }
 uint64_t ghee_records_bytes(const ghee_records *of) { return of->bytes; }
 
-/* ---- JSON values ---- */
-
-/* Decodes lines into one batch; `schema` NULL: infers it. */
-static ghee_status decode(const ghee_records *of, const uint8_t *lines, size_t size, int64_t rows, ghee_schema *schema, ghee_batch *out, ghee_error *err) {
-  const struct ghee_format_ops *ops = ghee_format_named("jsonl");
-  ghee_read_options options = {.schema = schema, .columns = schema ? NULL : of->value_columns, .n_columns = schema ? 0 : of->n_value_columns, .batch_rows = rows};
-  ghee_source *source;
-  ghee_file *file = NULL;
-  ghee_rows *reading = NULL;
-  GHEE_TRY(ghee_source_of_memory(lines, size, of->where, &source, err));
-  ghee_status status = ops->open(source, &options, &file, err);
-  ghee_part all = {.size_bytes = size, .rows = -1};
-  if (status == GHEE_OK) status = ops->read(file, &all, 0, &reading, err);
-  if (status == GHEE_OK) status = ops->next(reading, out, err);
-  if (status == GHEE_OK && ghee_batch_rows(out) != rows) {
-    status = ghee_error_set(err, GHEE_CORRUPT, "%s: %lld values of JSON are read as %lld rows", of->where, (long long)rows, (long long)ghee_batch_rows(out));
-    ghee_batch_release(out);
-  }
-  if (status == GHEE_CLOSED) status = ghee_error_set(err, GHEE_CORRUPT, "%s: a value of JSON is no row", of->where);
-  if (reading) ops->end(reading);
-  if (file) ops->close(file);
-  source->ops->close(source);
-  return status;
-}
-
-static const uint8_t *line_at(const ghee_records *of, size_t i, size_t *size) {
-  size_t start = i ? (size_t)of->line_ends.items[i - 1] : 0;
-  *size = (size_t)of->line_ends.items[i] - start;
-  return of->lines.data + start;
-}
+/* ---- values ---- */
 
 static ghee_status refuse(const ghee_records *of, size_t i, const char *reason, ghee_error *err) {
   return ghee_error_set(err, GHEE_CORRUPT, "the value at offset %lld of partition %d of %s cannot be read as %s: %s; `on_reject: divert` would put it aside",
@@ -287,10 +223,10 @@ static ghee_status refuse(const ghee_records *of, size_t i, const char *reason, 
 
 static void put_value(const ghee_records *of, size_t i, ghee_json *json) {
   size_t size;
-  const uint8_t *line = line_at(of, i, &size);
+  const char *text = ghee_json_values_text(&of->lines, i, &size);
   char shown[MOST_SHOWN + 1];
-  size_t n = size - 1 < MOST_SHOWN ? size - 1 : MOST_SHOWN;
-  memcpy(shown, line, n);
+  size_t n = size < MOST_SHOWN ? size : MOST_SHOWN;
+  memcpy(shown, text, n);
   shown[n] = 0;
   ghee_json_text(json, "value", shown);
 }
@@ -313,55 +249,29 @@ static ghee_status sift(const ghee_records *of, uint32_t *good, size_t *n_good, 
   for (size_t i = 0; i < of->offsets.count; i++) {
     const char *reason = of->reasons.items[i];
     ghee_error why;
-    if (!reason) {
-      ghee_batch one = {0};
-      size_t size;
-      const uint8_t *line = line_at(of, i, &size);
-      if (decode(of, line, size, 1, of->values, &one, &why) == GHEE_OK) {
-        ghee_batch_release(&one);
-        good[(*n_good)++] = (uint32_t)i;
-        continue;
-      }
-      reason = why.message;
+    if (!reason && ghee_json_values_try(&of->lines, i, &why) == GHEE_OK) {
+      good[(*n_good)++] = (uint32_t)i;
+      continue;
     }
+    if (!reason) reason = why.message;
     if (!rejects) return refuse(of, i, reason, err);
     describe_reject(of, i, reason, rejects);
   }
   return rejects ? ghee_buffer_check(rejects, "keeping rejected rows", err) : GHEE_OK;
 }
 
-static ghee_status decode_good(const ghee_records *of, const uint32_t *good, size_t n, ghee_batch *out, ghee_error *err) {
-  ghee_buffer lines = {0};
-  if (n == 0) return of->values ? ghee_batch_zeros(of->values, 0, out, err) : ghee_error_set(err, GHEE_CORRUPT, "%s: none of its first records is a JSON object", of->where);
-  for (size_t i = 0; i < n; i++) {
-    size_t size;
-    const uint8_t *line = line_at(of, good[i], &size);
-    ghee_buffer_put(&lines, line, size);
-  }
-  ghee_status status = ghee_buffer_check(&lines, "reading JSON", err);
-  if (status == GHEE_OK) status = decode(of, lines.data, lines.size, (int64_t)n, of->values, out, err);
-  ghee_buffer_fini(&lines);
-  return status;
-}
-
-/* The values' columns. `*good` (owned by the caller) stays NULL where every record is good. */
-static ghee_status take_values(ghee_records *of, ghee_batch *out, uint32_t **good, size_t *n_good, ghee_buffer *rejects, ghee_error *err) {
+/* The columns of JSON values. `*good` (owned by the caller) stays NULL where every record is good. */
+static ghee_status take_lines(ghee_records *of, ghee_batch *out, uint32_t **good, size_t *n_good, ghee_buffer *rejects, ghee_error *err) {
   size_t n = of->offsets.count;
   bool clean = n > 0;
   for (size_t i = 0; i < n && clean; i++) clean = !of->reasons.items[i];
-  ghee_status status = clean ? decode(of, of->lines.data, of->lines.size, (int64_t)n, of->values, out, NULL) : GHEE_CORRUPT;
-  if (status != GHEE_OK) {
-    if (!(*good = ghee_alloc((n + 1) * sizeof **good))) return no_memory(err);
-    status = sift(of, *good, n_good, rejects, err);
-    if (status == GHEE_OK) status = decode_good(of, *good, *n_good, out, err);
-  }
-  if (status == GHEE_OK && !of->values) of->values = ghee_schema_ref(out->schema);
-  return status;
+  if (clean && ghee_json_values_decode(&of->lines, NULL, n, out, NULL) == GHEE_OK) return GHEE_OK;
+  if (!(*good = ghee_alloc((n + 1) * sizeof **good))) return no_memory(err);
+  GHEE_TRY(sift(of, *good, n_good, rejects, err));
+  return ghee_json_values_decode(&of->lines, *good, *n_good, out, err);
 }
 
-/* ---- values of Arrow IPC ---- */
-
-/* As take_values; `*good` says the record of each row. */
+/* Those of Arrow IPC; `*good` says the record of each row. */
 static ghee_status take_batches(ghee_records *of, ghee_batch *out, uint32_t **good, size_t *n_good, ghee_buffer *rejects, ghee_error *err) {
   for (size_t i = 0; i < of->reasons.count; i++) {
     if (!of->reasons.items[i]) continue;
@@ -509,7 +419,7 @@ static ghee_status add_all(ghee_records *of, ghee_builder *to, ghee_buffer *reje
   ghee_status status = GHEE_OK;
   if (of->ipc || (of->json && !(of->value_columns && of->n_value_columns == 0))) {
     ghee_batch values = {0};
-    status = (of->ipc ? take_batches : take_values)(of, &values, &good, &n_good, rejects, err);
+    status = (of->ipc ? take_batches : take_lines)(of, &values, &good, &n_good, rejects, err);
     if (status == GHEE_OK) status = move_columns(to, ghee_schema_arrow(values.schema), &values.array, err);
     ghee_batch_release(&values);
   }
