@@ -144,14 +144,14 @@ class S3:
 
 
 class Hdfs:
-    """A cluster of its own, with two DataNodes."""
+    """A cluster of its own, with two DataNodes, and a second NameNode where it is said."""
 
     env, format = {}, None
 
-    def __init__(self, folder=None, on=None):
-        """folder: of a cluster that is running already; it stays. on: the folder that its data lies in."""
+    def __init__(self, folder=None, on=None, pair=False):
+        """folder: of a cluster that is running already; it stays. on: the folder that its data lies in. pair: two NameNodes, nn active and nn2 its standby."""
         self.folder, self.own = folder or tempfile.mkdtemp(prefix="ghee-hdfs-", dir=on), folder is None
-        self.run_env = {**os.environ, "HDFS_RUN": self.folder}
+        self.run_env = {**os.environ, "HDFS_RUN": self.folder, "HDFS_PAIR": "1" if pair else ""}
 
     def up(self):
         """Also brings back what was killed."""
@@ -160,9 +160,10 @@ class Hdfs:
             raise CannotInstall(done.stderr.strip())
         assert done.returncode == 0, done.stderr
         self.address = done.stdout.strip()
+        self.namenodes = dict(zip(("nn", "nn2"), self.address.removeprefix("hdfs://").split(",")))
 
     def kill(self, *daemons):
-        """nn, dn1, dn2: at once."""
+        """nn, nn2, dn1, dn2: at once."""
         subprocess.run([str(SERVICES / "hdfs" / "down"), "-k", *daemons], env=self.run_env, check=True)
 
     def __enter__(self):
@@ -179,13 +180,25 @@ class Hdfs:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def admin(self, *arguments):
-        """hdfs dfsadmin."""
-        subprocess.run([str(SERVICES / "hdfs" / "admin"), *arguments], env=self.run_env, check=True, capture_output=True)
+        """hdfs dfsadmin, of a pair hdfs haadmin."""
+        return subprocess.run([str(SERVICES / "hdfs" / "admin"), *arguments], env=self.run_env, check=True, capture_output=True, text=True).stdout
+
+    def serves(self, namenode):
+        """nn or nn2: whether it runs and is active."""
+        try:
+            with urlopen(f"http://{self.namenodes[namenode]}/jmx?qry=Hadoop:service=NameNode,name=NameNodeStatus") as answer:
+                return json.load(answer)["beans"][0]["State"] == "active"
+        except OSError:
+            return False
+
+    def active(self):
+        """Name of the NameNode that serves."""
+        return next(name for name in self.namenodes if len(self.namenodes) == 1 or self.serves(name))
 
     def ask(self, method, path, op, user="root", data=None, **parameters):
         """One call of WebHDFS; of those in two steps, both."""
         query = urlencode({"op": op, "user.name": user, **parameters})
-        url = f"{self.address.replace('hdfs:', 'http:', 1)}/webhdfs/v1{quote(path)}?{query}"
+        url = f"http://{self.namenodes[self.active()]}/webhdfs/v1{quote(path)}?{query}"
         if data is not None:
             with urlopen(Request(url + "&noredirect=true", method=method)) as answer:
                 url = json.load(answer)["Location"]
