@@ -56,7 +56,8 @@ typedef struct ghee_http_request {
   size_t into_bytes;
   ghee_status (*push)(void *user, const void *data, size_t size_bytes, ghee_error *err);
   uint64_t most_body_bytes;     /* of a body in the response; 0: 64 MiB. Beyond: GHEE_LIMIT */
-  void *user;                   /* of pull and push */
+  void (*ended)(void *user);    /* the call is over, and ghee_http_wait about to return; no other callback follows. May be NULL */
+  void *user;                   /* of pull, push and ended */
 } ghee_http_request;
 
 /** Zero-initialised is empty. */

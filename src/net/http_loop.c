@@ -59,6 +59,7 @@ static void end_call(ghee_http_loop *loop, ghee_http_call *call) {
   call->running = false;
   unlink_call(loop, call);
   atomic_fetch_sub_explicit(&loop->load, 1, memory_order_relaxed);
+  if (call->request.ended) call->request.ended(call->request.user);
   pthread_mutex_lock(&loop->locked.mutex);
   call->done = true;
   pthread_cond_broadcast(&loop->locked.changed);
