@@ -3,11 +3,13 @@
  *
  * Design notes
  * - A file is written under a hidden name beside its own and renamed once it is whole. What WebHDFS is sent it acknowledges only at the end
- *   of a request, and a writer that dies leaves a shorter file that looks well; so a file is sent in pieces, each a request of its own
- *   (CREATE, then APPEND) whose bytes are kept until it is answered. One piece is under way while the next is filled. An APPEND costs the
- *   cluster a lease and the opening and closing of the last block, so pieces grow with the file, to what two of them may take of memory.
- * - A piece that failed may be there in part. Once nobody writes to the file any more (an empty APPEND makes the NameNode see to that, within
- *   a minute or so) its length tells how much, and the rest is appended.
+ *   of a request, and a writer that dies leaves a shorter file that looks well; so what was sent last is kept (hdfs_window.h).
+ * - A request (CREATE, then APPEND) begins when a piece has been collected, takes what is written meanwhile, and ends when it has caught up. So
+ *   who writes faster than HDFS needs one. An APPEND costs the cluster a lease and the opening and closing of the last block, so the pieces
+ *   that are collected for the next grow with the file.
+ * - A request that failed may have come through in part. Once nobody writes to the file any more (an empty APPEND makes the NameNode see to
+ *   that, within a minute or so) its length tells how much, and the rest is appended. What a DataNode has not passed on when it dies, a few MiB
+ *   in its queue and in sockets, is less than what is kept.
  * - At the end the length of the closed file must be what was written. */
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,17 +19,19 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "storage/hdfs.h"
+#include "storage/hdfs_window.h"
 
-enum { FIRST_PIECE_BYTES = 8 << 20, LAST_PIECE_BYTES = 32 << 20, RECOVERY_MS = 120000 };
+enum { FIRST_PIECE_BYTES = 8 << 20, LAST_PIECE_BYTES = GHEE_HDFS_AHEAD_BYTES, RECOVERY_MS = 120000 };
+static const uint64_t REQUEST_MS = 24 * 3600 * 1000; /* of any length; one that stands still is given up earlier */
 
 typedef struct hdfs_sink {
   ghee_sink base;
   ghee_hdfs_store *store;
   char *uri, *path, *temporary, *what;
-  ghee_buffer filling, sending;
-  size_t piece_bytes;            /* of the one that is being filled */
+  ghee_hdfs_window window;
+  size_t piece_bytes;            /* that are collected before a request begins */
   uint64_t there_bytes;          /* acknowledged */
-  bool created, begun;           /* the first piece is there; it may be there */
+  bool created, begun;           /* the first request has ended well; the file may be there */
   char *location;                /* of the request under way */
   ghee_http_request request;
   ghee_http_call *call;
@@ -50,12 +54,31 @@ static ghee_status locate(const hdfs_sink *of, char **out, ghee_error *err) {
   return ghee_hdfs_locate(of->store, of->what, "PUT", of->temporary, parameters, out, err);
 }
 
-static ghee_status start(hdfs_sink *of, const void *data, size_t size, ghee_error *err) {
-  GHEE_TRY(locate(of, &of->location, err));
-  of->begun = true;
-  of->request = (ghee_http_request){.method = of->created ? "POST" : "PUT", .url = of->location, .body = data, .body_bytes = size, .once = true};
-  ghee_status status = ghee_http_start(of->store->data, &of->request, &of->call, err);
+static ghee_status pull(void *user, void *into, size_t room, size_t *n, ghee_error *err) {
+  (void)err;
+  *n = ghee_hdfs_window_take(user, into, room);
+  return GHEE_OK;
+}
+
+static void ended(void *user) { ghee_hdfs_window_end(user); }
+
+/* A request that takes what is written from `offset` on: `size` bytes, which are there, or (UINT64_MAX) all until there are none. */
+static ghee_status start(hdfs_sink *of, uint64_t offset, uint64_t size, ghee_error *err) {
+  if (size > 0 && !ghee_hdfs_window_rewind(&of->window, offset))
+    return ghee_error_set(err, GHEE_CORRUPT, "%s: HDFS has lost bytes of it, from %llu on", of->what, (unsigned long long)offset);
+  ghee_status status = locate(of, &of->location, err);
+  of->request = (ghee_http_request){.method = of->created ? "POST" : "PUT", .url = of->location, .body_bytes = size, .once = true, .deadline_ms = REQUEST_MS};
+  if (size > 0) {
+    of->request.pull = pull;
+    of->request.ended = ended;
+    of->request.user = &of->window;
+  }
+  if (status == GHEE_OK) {
+    of->begun = true;
+    status = ghee_http_start(of->store->data, &of->request, &of->call, err);
+  }
   if (status == GHEE_OK) return GHEE_OK;
+  ghee_hdfs_window_end(&of->window);
   ghee_free(of->location);
   of->location = NULL;
   return status;
@@ -74,8 +97,8 @@ static ghee_status answer(hdfs_sink *of, ghee_error *err) {
   return status;
 }
 
-static ghee_status send(hdfs_sink *of, const void *data, size_t size, ghee_error *err) {
-  GHEE_TRY(start(of, data, size, err));
+static ghee_status send(hdfs_sink *of, uint64_t offset, uint64_t size, ghee_error *err) {
+  GHEE_TRY(start(of, offset, size, err));
   return answer(of, err);
 }
 
@@ -99,45 +122,48 @@ static ghee_status closed_length(hdfs_sink *of, uint64_t *out, ghee_error *err) 
   return status;
 }
 
-/* One more try of a piece that failed. */
+/* One more try after a request that failed, of all that is written. */
 static ghee_status repair_once(hdfs_sink *of, ghee_error *err) {
-  const ghee_buffer *piece = &of->sending;
-  uint64_t length;
-  if (!of->created) return send(of, piece->data, piece->size, err);
+  uint64_t written = of->base.written_bytes, length;
+  if (!of->created && written <= GHEE_HDFS_KEPT_BYTES + GHEE_HDFS_AHEAD_BYTES) return send(of, 0, written, err);
+  of->created = true;
   ghee_status status = closed_length(of, &length, err);
-  if (status == GHEE_BUSY) return send(of, NULL, 0, err) == GHEE_OK ? GHEE_BUSY : status; /* settled now: look again */
+  if (status == GHEE_BUSY) return send(of, written, 0, err) == GHEE_OK ? GHEE_BUSY : status; /* settled now: look again */
   GHEE_TRY(status);
-  if (length < of->there_bytes || length > of->there_bytes + piece->size)
-    return ghee_error_set(err, GHEE_CORRUPT, "%s: HDFS has %llu bytes of it, of %llu that were written", of->what, (unsigned long long)length,
-                          (unsigned long long)(of->there_bytes + piece->size));
-  size_t done = (size_t)(length - of->there_bytes);
-  return done == piece->size ? GHEE_OK : send(of, piece->data + done, piece->size - done, err);
+  if (length < of->there_bytes || length > written)
+    return ghee_error_set(err, GHEE_CORRUPT, "%s: HDFS has %llu bytes of it, of %llu that were written", of->what, (unsigned long long)length, (unsigned long long)written);
+  return length == written ? GHEE_OK : send(of, length, written - length, err);
 }
 
-/* Until the piece under way is there. */
+/* Until what the request under way has taken, or after a failure all that is written, is there. */
 static ghee_status settle(hdfs_sink *of, ghee_error *err) {
+  bool taking;
   if (!of->call) return GHEE_OK;
   ghee_status status = answer(of, err);
-  uint64_t deadline = ghee_clock_ms() + RECOVERY_MS;
+  uint64_t deadline = ghee_clock_ms() + RECOVERY_MS, there = of->base.written_bytes;
+  if (status == GHEE_OK) there -= ghee_hdfs_window_waiting(&of->window, &taking);
   for (unsigned next = 2; status != GHEE_OK && !is_final(status) && status != GHEE_CORRUPT && ghee_clock_ms() < deadline; next++) {
     ghee_hdfs_pause(of->store, next);
     status = repair_once(of, err);
   }
   if (status != GHEE_OK) return of->failed = status;
   of->created = true;
-  of->there_bytes += of->sending.size;
-  ghee_buffer_clear(&of->sending);
+  of->there_bytes = there;
+  (void)ghee_hdfs_window_rewind(&of->window, there);
+  ghee_hdfs_window_end(&of->window);
   return GHEE_OK;
 }
 
-static ghee_status send_piece(hdfs_sink *of, ghee_error *err) {
+/* Sees to it that what is put gets away: begins a request where none takes and a piece is there; where the window is full, waits. */
+static ghee_status send_on(hdfs_sink *of, bool full, ghee_error *err) {
+  bool taking;
+  if (full) ghee_hdfs_window_wait(&of->window);
+  if (ghee_hdfs_window_waiting(&of->window, &taking) < of->piece_bytes || taking) return GHEE_OK;
   GHEE_TRY(settle(of, err));
+  if (ghee_hdfs_window_waiting(&of->window, &taking) == 0) return GHEE_OK;
   if (of->piece_bytes < LAST_PIECE_BYTES) of->piece_bytes *= 2;
-  ghee_buffer full = of->filling;
-  of->filling = of->sending;
-  of->sending = full;
   /* A NameNode is asked again and again; what it says in the end is final. */
-  ghee_status status = start(of, of->sending.data, of->sending.size, err);
+  ghee_status status = start(of, of->there_bytes, UINT64_MAX, err);
   return status == GHEE_OK ? GHEE_OK : (of->failed = status);
 }
 
@@ -151,14 +177,14 @@ static ghee_status sink_write(ghee_sink *sink, const void *data, size_t size_byt
   hdfs_sink *of = (hdfs_sink *)sink;
   if (of->failed != GHEE_OK) return refuse(of, err);
   if (of->finished) return ghee_error_set(err, GHEE_INTERNAL, "%s is written to after its end", of->uri);
-  for (const uint8_t *at = data; size_bytes > 0;) {
-    size_t n = of->piece_bytes - of->filling.size < size_bytes ? of->piece_bytes - of->filling.size : size_bytes;
-    ghee_buffer_put(&of->filling, at, n);
-    if (of->filling.failed) return of->failed = ghee_error_no_memory(err, "writing a file");
+  for (const char *at = data; size_bytes > 0;) {
+    size_t n;
+    ghee_status status = ghee_hdfs_window_put(&of->window, at, size_bytes, &n, err);
+    if (status != GHEE_OK) return of->failed = status;
     at += n;
     size_bytes -= n;
     sink->written_bytes += n;
-    if (of->filling.size == of->piece_bytes) GHEE_TRY(send_piece(of, err));
+    GHEE_TRY(send_on(of, n == 0, err));
   }
   return GHEE_OK;
 }
@@ -176,9 +202,11 @@ static ghee_status sink_finish(ghee_sink *sink, ghee_error *err) {
   hdfs_sink *of = (hdfs_sink *)sink;
   if (of->failed != GHEE_OK) return refuse(of, err);
   if (of->finished) return GHEE_OK;
-  if (of->filling.size > 0 || !of->begun) GHEE_TRY(send_piece(of, err));
   GHEE_TRY(settle(of, err));
-  ghee_status status = put_in_place(of, err);
+  uint64_t left = sink->written_bytes - of->there_bytes;
+  ghee_status status = left > 0 || !of->begun ? start(of, of->there_bytes, left, err) : GHEE_OK;
+  if (status == GHEE_OK) status = settle(of, err);
+  if (status == GHEE_OK) status = put_in_place(of, err);
   of->finished = status == GHEE_OK;
   return status == GHEE_OK ? GHEE_OK : (of->failed = status);
 }
@@ -187,8 +215,7 @@ static void sink_close(ghee_sink *sink) {
   hdfs_sink *of = (hdfs_sink *)sink;
   ghee_http_cancel(of->call);
   if (of->begun && !of->finished) (void)ghee_hdfs_delete(of->store, of->what, of->temporary, false, NULL); /* its hidden name keeps it from readers in any case */
-  ghee_buffer_fini(&of->filling);
-  ghee_buffer_fini(&of->sending);
+  ghee_hdfs_window_fini(&of->window);
   ghee_free(of->location);
   ghee_free(of->uri);
   ghee_free(of->path);
@@ -225,6 +252,7 @@ ghee_status ghee_hdfs_store_write(ghee_object_store *base, const char *uri, ghee
   of->base.ops = &ops;
   of->store = (ghee_hdfs_store *)base;
   of->piece_bytes = FIRST_PIECE_BYTES;
+  ghee_hdfs_window_init(&of->window);
   of->uri = ghee_strdup(uri);
   of->what = ghee_asprintf("cannot write %s", uri);
   of->base.name = of->uri;

@@ -71,6 +71,24 @@ def test_a_datanode_dies(at, tmp_path, datanode):
     run(at, f"out-{datanode}", Killer(at, datanode), tmp_path)
 
 
+@pytest.mark.parametrize("datanode", ["dn1", "dn2"])
+def test_a_datanode_dies_under_a_large_file(at, tmp_path, datanode):
+    """Whichever of the two takes the file and hands it on: more than is kept of it, as one file."""
+    ids, noise = np.arange(ROWS), np.random.default_rng(1)
+    for k in range(8):
+        part = ids[k * ROWS // 8:(k + 1) * ROWS // 8]
+        local = tmp_path / "in" / f"part-{k}.parquet"
+        local.parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table({"id": part, "x": [noise.bytes(1000) for _ in part]}), local, row_group_size=2_000)
+    name, strike = f"large-{datanode}", Killer(at, datanode)
+    LocalTask(tmp_path / "in", preprocess=ghee.Stage(at_once, batch_size=500), output=ghee.Output(at.uri(name), target_file_size="1GiB")).run(progress=strike)
+    assert strike.struck
+    at.up()
+    assert len([n for n in at.names(name) if n.endswith(".parquet")]) == 1
+    at.get(name, tmp_path / "out")
+    assert np.array_equal(read_ids(tmp_path / "out"), np.arange(ROWS))
+
+
 def test_the_namenode_is_started_again(at, tmp_path):
     run(at, "out-nn", Killer(at, "nn", back=True), tmp_path, target_file_size="256KiB")
 
