@@ -148,10 +148,13 @@ class Hdfs:
 
     env, format = {}, None
 
-    def __init__(self, folder=None, on=None, pair=False):
-        """folder: of a cluster that is running already; it stays. on: the folder that its data lies in. pair: two NameNodes, nn active and nn2 its standby."""
-        self.folder, self.own = folder or tempfile.mkdtemp(prefix="ghee-hdfs-", dir=on), folder is None
-        self.run_env = {**os.environ, "HDFS_RUN": self.folder, "HDFS_PAIR": "1" if pair else ""}
+    def __init__(self, folder=None, on=None, pair=False, secure=False):
+        """folder: of a cluster that is running already; it stays. on: the folder that its data lies in. pair: two NameNodes, nn active and nn2 its standby.
+        secure: with Kerberos; `env` is that of a user with a ticket."""
+        self.folder, self.own, self.secure = folder or tempfile.mkdtemp(prefix="ghee-hdfs-", dir=on), folder is None, secure
+        self.run_env = {**os.environ, "HDFS_RUN": self.folder, "HDFS_PAIR": "1" if pair else "", "HDFS_SECURE": "1" if secure else ""}
+        if secure:
+            self.env = {"KRB5_CONFIG": f"{self.folder}/kdc/krb5.conf", "KRB5CCNAME": f"FILE:{self.folder}/kdc/user.ticket"}
 
     def up(self):
         """Also brings back what was killed."""
@@ -195,18 +198,24 @@ class Hdfs:
         """Name of the NameNode that serves."""
         return next(name for name in self.namenodes if len(self.namenodes) == 1 or self.serves(name))
 
+    def _fetch(self, url, method, data=None):
+        if not self.secure:
+            with urlopen(Request(url, data, method=method)) as answer:
+                return answer.read()
+        env = {**self.run_env, **self.env, "KRB5CCNAME": f"FILE:{self.folder}/kdc/hdfs.ticket"}
+        body = [] if data is None else ["-H", "Expect:", "--data-binary", "@-"]
+        return subprocess.run(["curl", "-sSfL", "--negotiate", "-u", ":", "-X", method, *body, url], env=env, input=data, capture_output=True, check=True).stdout
+
     def ask(self, method, path, op, user="root", data=None, **parameters):
-        """One call of WebHDFS; of those in two steps, both."""
+        """One call of WebHDFS; of those in two steps, both. With Kerberos it is the superuser who asks."""
         query = urlencode({"op": op, "user.name": user, **parameters})
         url = f"http://{self.namenodes[self.active()]}/webhdfs/v1{quote(path)}?{query}"
         if data is not None:
-            with urlopen(Request(url + "&noredirect=true", method=method)) as answer:
-                url = json.load(answer)["Location"]
-        with urlopen(Request(url, data, method=method)) as answer:
-            return answer.read()
+            url = json.loads(self._fetch(url + "&noredirect=true", method))["Location"]
+        return self._fetch(url, method, data)
 
     def uri(self, name):
-        return f"{self.address}/test/{name}"
+        return f"{self.address}{';negotiate' if self.secure else ''}/test/{name}"
 
     def put(self, folder, name):
         for path in sorted(p for p in pathlib.Path(folder).rglob("*") if p.is_file()):

@@ -62,7 +62,9 @@ static meaning meaning_of(const ghee_http_response *response, const char *except
     if (strcmp(meanings[i].exception, exception) == 0) return meanings[i];
   if (strstr(said, "safe mode")) return (meaning){.status = GHEE_BUSY, .passing = true, .more = "; the NameNode is in safe mode: wait, or look at its page"};
   if (strstr(said, "could only be written to 0 of")) return (meaning){.status = GHEE_NO_SPACE, .more = "; the DataNodes are full or gone"};
-  if (response->status == 401 || (response->status == 403 && !length)) return (meaning){.status = GHEE_DENIED, .more = ""};
+  if (response->status == 401)
+    return (meaning){.status = GHEE_DENIED, .more = "; the cluster wants Kerberos: get a ticket (kinit) and say negotiate in the URI, or give a delegation token (GHEE_HDFS_TOKEN)"};
+  if (response->status == 403 && !length) return (meaning){.status = GHEE_DENIED, .more = ""};
   if (!length) return (meaning){.status = GHEE_IO, .more = "; is that the HTTP port of a NameNode (9870, not 8020)?"};
   return (meaning){.status = GHEE_IO, .more = ""};
 }
