@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A topic read or written through the contract record_log, one thread. Usage:
  *   bench_log read URI               every partition from its beginning to its end
- *   bench_log write URI FILE         each line of FILE is a record
+ *   bench_log write URI FILE [ID]    each line of FILE is a record; with a transactional ID in transactions of 32 MiB, as a job's chunks
  * Prints a line of JSON: records, bytes, seconds. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "storage/record_log.h"
 
-enum { AT_ONCE = 512 };
+enum { AT_ONCE = 512, TRANSACTION_BYTES = 32 << 20 };
 
 static void fail(const ghee_error *err) {
   fprintf(stderr, "bench_log: %s\n", err->message);
@@ -44,22 +45,28 @@ static void read_all(ghee_record_log *log) {
   ghee_array_fini(&ranges);
 }
 
-static void write_all(ghee_record_log *log, const char *path) {
-  ghee_buffer text = {0};
+/* Line by line, so that reading the file and sending overlap. */
+static void write_all(ghee_record_log *log, const char *path, const char *id) {
+  char *line = NULL;
+  size_t room = 0;
+  uint64_t committed = 0;
   ghee_log_writer *writer;
-  OK(ghee_file_read_all(path, SIZE_MAX / 4, &text, &err));
-  OK(log->ops->open_writer(log, NULL, &writer, &err));
-  for (const uint8_t *at = text.data, *end = at + text.size; at < end; records++) {
-    const uint8_t *line = memchr(at, '\n', (size_t)(end - at));
-    size_t size = (size_t)((line ? line : end) - at);
-    ghee_record record = {.partition = GHEE_ANY_PARTITION, .timestamp_ms = -1, .value = at, .value_bytes = size};
+  FILE *file = fopen(path, "re");
+  OK(file ? GHEE_OK : ghee_error_set_errno(&err, errno, "cannot open %s", path));
+  OK(log->ops->open_writer(log, id, &writer, &err));
+  for (ssize_t size; (size = getline(&line, &room, file)) > 0; records++) {
+    size -= line[size - 1] == '\n';
+    ghee_record record = {.partition = GHEE_ANY_PARTITION, .timestamp_ms = -1, .value = line, .value_bytes = (size_t)size};
     OK(log->ops->append(writer, &record, 1, &err));
-    bytes += size;
-    at += size + 1;
+    bytes += (uint64_t)size;
+    if (!id || bytes - committed < TRANSACTION_BYTES) continue;
+    OK(log->ops->commit(writer, NULL, NULL, 0, &err));
+    committed = bytes;
   }
-  OK(log->ops->flush(writer, &err));
+  OK(id ? log->ops->commit(writer, NULL, NULL, 0, &err) : log->ops->flush(writer, &err));
   log->ops->close_writer(writer);
-  ghee_buffer_fini(&text);
+  fclose(file);
+  free(line);
 }
 
 int main(int argc, char **argv) {
@@ -69,7 +76,7 @@ int main(int argc, char **argv) {
   ghee_record_log_register(&ghee_record_log_file);
   uint64_t start = ghee_clock_ns();
   OK(ghee_record_log_open(argv[2], NULL, &log, &err));
-  if (strcmp(argv[1], "write") == 0) write_all(log, argv[3]);
+  if (strcmp(argv[1], "write") == 0) write_all(log, argv[3], argc > 4 ? argv[4] : NULL);
   else read_all(log);
   ghee_record_log_close(log);
   printf("{\"records\": %llu, \"bytes\": %llu, \"seconds\": %.6f}\n", (unsigned long long)records, (unsigned long long)bytes, (double)(ghee_clock_ns() - start) / 1e9);

@@ -15,10 +15,10 @@ ROWS_OF_RECORD = 500  # of Arrow
 
 
 class Broker:
-    """One broker of its own, gone at the end."""
+    """One broker of its own, its data in a folder of `on` (that of temporary files by default), gone at the end."""
 
-    def __init__(self):
-        self.run = tempfile.mkdtemp(prefix="ghee-kafka-")
+    def __init__(self, on=None):
+        self.run = tempfile.mkdtemp(prefix="ghee-kafka-", dir=on)
         self.run_env = {**os.environ, "KAFKA_RUN": self.run}
 
     def up(self):
