@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The kafka: backend of record logs: URIs and settings, clients, failures in words, offsets. */
+ * The kafka: backend of record logs: URIs and settings, clients, failures in words. */
 #include "storage/kafka.h"
 
 #include <stdarg.h>
@@ -12,6 +12,8 @@
 
 enum { FRAME_BYTES = 512, DEFAULT_MESSAGE_BYTES = 1000000 }; /* around a record; message.max.bytes of librdkafka */
 enum { DEFAULT_TIMEOUT_S = 120, NEW_TOPIC_MS = 2000 }; /* a topic that was just made is not known to every broker at once */
+/* How long a try waits for its answer. It has to grow: a try that is given up asks anew, and brokers that are slower than it would never be heard. */
+enum { FIRST_PATIENCE_MS = 1000, MOST_PATIENCE_MS = 16000 };
 
 static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err, "talking to Kafka"); }
 
@@ -93,13 +95,14 @@ bool ghee_kafka_hopeless(ghee_kafka_client *client) {
 
 ghee_status ghee_kafka_try(ghee_kafka *log, ghee_kafka_client *client, rd_kafka_resp_err_t (*call)(void *user, int timeout_ms), void *user, const char *doing,
                            ghee_error *err) {
-  for (uint64_t first = ghee_clock_ms();;) {
-    uint64_t start = ghee_clock_ms();
-    rd_kafka_resp_err_t code = call(user, 1000);
+  uint64_t end = ghee_clock_ms() + log->timeout_ms, new_topic_end = ghee_clock_ms() + NEW_TOPIC_MS;
+  for (uint64_t patience = FIRST_PATIENCE_MS;; patience = patience < MOST_PATIENCE_MS ? 2 * patience : patience) {
+    uint64_t start = ghee_clock_ms(), left = start < end ? end - start : 1;
+    rd_kafka_resp_err_t code = call(user, (int)(patience < left ? patience : left));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return GHEE_OK;
     uint64_t now = ghee_clock_ms();
     ghee_status status = ghee_kafka_status(code);
-    bool may_pass = (status == GHEE_IO && now - first < log->timeout_ms) || (status == GHEE_NOT_FOUND && now - first < NEW_TOPIC_MS);
+    bool may_pass = (status == GHEE_IO && now < end) || (status == GHEE_NOT_FOUND && now < new_topic_end);
     if (ghee_kafka_hopeless(client) || !may_pass) {
       client->broken = true;
       return ghee_kafka_fail(log, client, code, err, "%s", doing);
@@ -184,171 +187,6 @@ void ghee_kafka_give_back(ghee_kafka *log, ghee_kafka_client *client) {
   bool kept = !client->broken && ghee_array_push(&log->locked.idle, client);
   pthread_mutex_unlock(&log->locked.mutex);
   if (!kept) ghee_kafka_client_free(client);
-}
-
-/* ---- offsets ---- */
-
-typedef struct metadata { ghee_kafka_client *client; uint32_t partitions; } metadata;
-
-static rd_kafka_resp_err_t ask_metadata(void *user, int timeout_ms) {
-  metadata *of = user;
-  const struct rd_kafka_metadata *got;
-  rd_kafka_resp_err_t code = rd_kafka_metadata(of->client->rk, 0, of->client->topic, &got, timeout_ms);
-  if (code) return code;
-  code = got->topic_cnt == 1 ? got->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-  of->partitions = code ? 0 : (uint32_t)got->topics[0].partition_cnt;
-  rd_kafka_metadata_destroy(got);
-  return code;
-}
-
-typedef struct ends { ghee_kafka_client *client; const char *topic; ghee_log_range range; } ends;
-
-static rd_kafka_resp_err_t ask_ends(void *user, int timeout_ms) {
-  ends *of = user;
-  return rd_kafka_query_watermark_offsets(of->client->rk, of->topic, (int32_t)of->range.partition, &of->range.first, &of->range.end, timeout_ms);
-}
-
-static ghee_status list_partitions(ghee_record_log *base, ghee_log_ranges *out, ghee_error *err) {
-  ghee_kafka *log = (ghee_kafka *)base;
-  metadata of = {0};
-  GHEE_TRY(ghee_kafka_take(log, &of.client, err));
-  ghee_status status = ghee_kafka_try(log, of.client, ask_metadata, &of, "find topic", err);
-  for (uint32_t i = 0; i < of.partitions && status == GHEE_OK; i++) {
-    ends at = {.client = of.client, .topic = log->topic, .range = {.partition = i}};
-    status = ghee_kafka_try(log, of.client, ask_ends, &at, "ask for the offsets of", err);
-    if (status == GHEE_OK && !ghee_array_push(out, at.range)) status = no_memory(err);
-  }
-  ghee_kafka_give_back(log, of.client);
-  return status;
-}
-
-typedef struct times { ghee_kafka_client *client; rd_kafka_topic_partition_list_t *list; } times;
-
-static rd_kafka_resp_err_t ask_times(void *user, int timeout_ms) {
-  times *of = user;
-  rd_kafka_topic_partition_list_t *copy = rd_kafka_topic_partition_list_copy(of->list);
-  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(of->client->rk, copy, timeout_ms);
-  for (int i = 0; i < copy->cnt && !code; i++) code = copy->elems[i].err;
-  rd_kafka_topic_partition_list_t *old = of->list;
-  if (!code) of->list = copy;
-  rd_kafka_topic_partition_list_destroy(code ? copy : old);
-  return code;
-}
-
-static ghee_status seek_time(ghee_record_log *base, int64_t time_ms, ghee_log_ranges *ranges, ghee_error *err) {
-  ghee_kafka *log = (ghee_kafka *)base;
-  times of = {.list = rd_kafka_topic_partition_list_new((int)ranges->count)};
-  for (size_t i = 0; i < ranges->count; i++)
-    rd_kafka_topic_partition_list_add(of.list, log->topic, (int32_t)ranges->items[i].partition)->offset = time_ms;
-  ghee_status status = ghee_kafka_take(log, &of.client, err);
-  if (status == GHEE_OK) {
-    status = ghee_kafka_try(log, of.client, ask_times, &of, "ask for the offsets at a time of", err);
-    ghee_kafka_give_back(log, of.client);
-  }
-  for (size_t i = 0; i < ranges->count && status == GHEE_OK; i++) {
-    int64_t offset = of.list->elems[i].offset;
-    ranges->items[i].first = offset < 0 || offset > ranges->items[i].end ? ranges->items[i].end : offset;
-  }
-  rd_kafka_topic_partition_list_destroy(of.list);
-  return status;
-}
-
-/* ---- marks of groups ---- */
-
-rd_kafka_topic_partition_list_t *ghee_kafka_marks(const ghee_kafka *log, const ghee_log_mark *marks, size_t n) {
-  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
-  for (size_t i = 0; i < n; i++) {
-    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, marks[i].topic ? marks[i].topic : log->topic, (int32_t)marks[i].partition);
-    one->offset = marks[i].offset;
-    if (!marks[i].note) continue;
-    one->metadata = ghee_strdup(marks[i].note); /* librdkafka frees it, as malloc's */
-    one->metadata_size = strlen(marks[i].note);
-    if (one->metadata) continue;
-    rd_kafka_topic_partition_list_destroy(list);
-    return NULL;
-  }
-  return list;
-}
-
-/* Members of the group are not needed for this: a consumer that names it and subscribes to nothing. */
-static ghee_status take_grouped(ghee_kafka *log, const char *group, ghee_kafka_client **out, ghee_error *err) {
-  const char *more[] = {"group.id", group, "enable.auto.commit", "false", "allow.auto.create.topics", "false", NULL};
-  ghee_kafka_client *client = NULL;
-  pthread_mutex_lock(&log->locked.mutex);
-  if (log->locked.grouped && strcmp(log->locked.group, group) == 0) {
-    client = log->locked.grouped;
-    log->locked.grouped = NULL;
-  }
-  pthread_mutex_unlock(&log->locked.mutex);
-  if (!client) return ghee_kafka_client_new(log, RD_KAFKA_CONSUMER, more, NULL, out, err);
-  *out = client;
-  return GHEE_OK;
-}
-
-/* Keeps the last one. */
-static void give_back_grouped(ghee_kafka *log, const char *group, ghee_kafka_client *client) {
-  char *name = client->broken ? NULL : ghee_strdup(group);
-  pthread_mutex_lock(&log->locked.mutex);
-  ghee_kafka_client *old = log->locked.grouped;
-  char *old_name = log->locked.group;
-  log->locked.grouped = name ? client : NULL;
-  log->locked.group = name;
-  pthread_mutex_unlock(&log->locked.mutex);
-  ghee_kafka_client_free(old);
-  ghee_free(old_name);
-  if (!name) ghee_kafka_client_free(client);
-}
-
-typedef struct group_call { ghee_kafka_client *client; rd_kafka_topic_partition_list_t *list; } group_call;
-
-static rd_kafka_resp_err_t put_marks(void *user, int timeout_ms) {
-  group_call *of = user;
-  (void)timeout_ms;
-  return rd_kafka_commit(of->client->rk, of->list, 0);
-}
-
-static rd_kafka_resp_err_t ask_marks(void *user, int timeout_ms) {
-  group_call *of = user;
-  rd_kafka_resp_err_t code = rd_kafka_committed(of->client->rk, of->list, timeout_ms);
-  for (int i = 0; i < of->list->cnt && !code; i++) code = of->list->elems[i].err;
-  return code;
-}
-
-ghee_status ghee_kafka_set_marks(ghee_record_log *base, const char *group, const ghee_log_mark *marks, size_t n, ghee_error *err) {
-  ghee_kafka *log = (ghee_kafka *)base;
-  group_call of = {0};
-  GHEE_TRY(take_grouped(log, group, &of.client, err));
-  of.list = ghee_kafka_marks(log, marks, n);
-  ghee_status status = of.list ? ghee_kafka_try(log, of.client, put_marks, &of, "store the offsets of a group of", err) : no_memory(err);
-  if (of.list) rd_kafka_topic_partition_list_destroy(of.list);
-  give_back_grouped(log, group, of.client);
-  return status;
-}
-
-ghee_status ghee_kafka_get_marks(ghee_record_log *base, const char *group, ghee_status (*each)(void *user, const ghee_log_mark *mark, ghee_error *err), void *user,
-                                 ghee_error *err) {
-  ghee_kafka *log = (ghee_kafka *)base;
-  ghee_log_ranges all = {0};
-  group_call of = {0};
-  ghee_status status = list_partitions(base, &all, err);
-  if (status == GHEE_OK) status = take_grouped(log, group, &of.client, err);
-  if (status == GHEE_OK) {
-    of.list = rd_kafka_topic_partition_list_new((int)all.count);
-    for (size_t i = 0; i < all.count; i++) rd_kafka_topic_partition_list_add(of.list, log->topic, (int32_t)all.items[i].partition);
-    status = ghee_kafka_try(log, of.client, ask_marks, &of, "ask for the offsets of a group of", err);
-  }
-  for (int i = 0; status == GHEE_OK && i < of.list->cnt; i++) {
-    const rd_kafka_topic_partition_t *one = &of.list->elems[i];
-    if (one->offset < 0) continue;
-    char *note = ghee_strndup(one->metadata ? one->metadata : "", one->metadata_size);
-    ghee_log_mark mark = {.topic = log->topic, .partition = (uint32_t)one->partition, .offset = one->offset, .note = note};
-    status = note ? each(user, &mark, err) : no_memory(err);
-    ghee_free(note);
-  }
-  if (of.list) rd_kafka_topic_partition_list_destroy(of.list);
-  if (of.client) give_back_grouped(log, group, of.client);
-  ghee_array_fini(&all);
-  return status;
 }
 
 /* ---- the log ---- */
@@ -436,7 +274,7 @@ static const char *topic_of(const ghee_record_log *base) { return ((const ghee_k
 static uint64_t most_bytes(const ghee_record_log *base) { return ((const ghee_kafka *)base)->most_bytes; }
 
 const struct ghee_record_log_ops ghee_record_log_kafka = {
-    .scheme = "kafka", .open = open_log, .close = close_log, .topic = topic_of, .most_bytes = most_bytes, .partitions = list_partitions, .seek_time = seek_time,
+    .scheme = "kafka", .open = open_log, .close = close_log, .topic = topic_of, .most_bytes = most_bytes, .partitions = ghee_kafka_partitions, .seek_time = ghee_kafka_seek_time,
     .read = ghee_kafka_read, .next = ghee_kafka_next, .end = ghee_kafka_end,
     .open_writer = ghee_kafka_open_writer, .append = ghee_kafka_append, .flush = ghee_kafka_flush, .commit = ghee_kafka_commit, .abort = ghee_kafka_abort,
     .close_writer = ghee_kafka_close_writer, .set_marks = ghee_kafka_set_marks, .get_marks = ghee_kafka_get_marks};

@@ -56,9 +56,14 @@ ghee_status ghee_kafka_fail(const ghee_kafka *log, const ghee_kafka_client *clie
     GHEE_PRINTF(5, 6);
 /** Serves the callbacks. True: what they said will not go away by waiting. */
 bool ghee_kafka_hopeless(ghee_kafka_client *client);
-/** Tries `call` again while it fails for a reason that may go away, until the log's timeout. */
+/** Tries `call` again, with more and more time, while it fails for a reason that may go away, until the log's timeout. */
 ghee_status ghee_kafka_try(ghee_kafka *log, ghee_kafka_client *client, rd_kafka_resp_err_t (*call)(void *user, int timeout_ms), void *user, const char *doing,
                            ghee_error *err);
+
+/** How many partitions the topic has; a topic that is not there is not made. */
+ghee_status ghee_kafka_count(ghee_kafka *log, uint32_t *out, ghee_error *err);
+ghee_status ghee_kafka_partitions(ghee_record_log *log, ghee_log_ranges *out, ghee_error *err);
+ghee_status ghee_kafka_seek_time(ghee_record_log *log, int64_t time_ms, ghee_log_ranges *ranges, ghee_error *err);
 
 ghee_status ghee_kafka_read(ghee_record_log *log, const ghee_log_range *range, ghee_log_reader **out, ghee_error *err);
 ghee_status ghee_kafka_next(ghee_log_reader *reader, ghee_record *out, size_t capacity, size_t *n, ghee_error *err);

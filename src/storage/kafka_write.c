@@ -205,9 +205,8 @@ ghee_status ghee_kafka_open_writer(ghee_record_log *base, const char *transactio
   of->base.ops = base->ops;
   of->log = (ghee_kafka *)base;
   of->transactional = transactional_id != NULL;
-  ghee_log_ranges partitions = {0};
-  ghee_status status = base->ops->partitions(base, &partitions, err); /* a topic that is not there is told now, and never made */
-  ghee_array_fini(&partitions);
+  uint32_t partitions;
+  ghee_status status = ghee_kafka_count(of->log, &partitions, err); /* a topic that is not there is told now, and never made */
   if (status == GHEE_OK) status = ghee_kafka_client_new(of->log, RD_KAFKA_PRODUCER, of->transactional ? transactional : idempotent, prepare, &of->client, err);
   if (status == GHEE_OK && of->transactional) status = run_step(of, do_init, NULL, "begin to write in transactions to", err);
   if (status != GHEE_OK) {
