@@ -268,6 +268,38 @@ static void bounds_that_were_not_asked_for(void **state) {
   ghee_buffer_fini(&bytes);
 }
 
+/* 100 numbers in a dictionary, whose page's header comes to claim 8,191: the crate would make room for all that a header claims. */
+static void a_dictionary_of_more_than_its_bytes_is_refused(void **state) {
+  (void)state;
+  static const uint8_t header_of_100[] = {0x4c, 0x15, 0xc8, 0x01}; /* field 7, a struct, whose field 1 is 100 */
+  static const sample_type number[] = {{"n", "l", false, NULL, 0, NULL}};
+  enum { ROWS = 1000, DISTINCT = 100 };
+  ghee_schema *schema = sample_schema(number, 1);
+  ghee_batch batch;
+  ghee_buffer bytes = {0};
+  sample_batch(schema, number, 1, ROWS, 1, &batch);
+  int64_t *values = (int64_t *)(uintptr_t)batch.array.children[0]->buffers[1];
+  for (int64_t i = 0; i < ROWS; i++) values[i] = i % DISTINCT;
+  SAMPLE_OK(sample_write(&ghee_parquet_ops, schema, &batch, 1, &(ghee_write_options){.codec = "none"}, &bytes, err));
+  uint8_t *header = memmem(bytes.data, 64, header_of_100, sizeof header_of_100);
+  assert_non_null(header);
+  sample_file file;
+  sample_parts parts = {.count = 0};
+  ghee_rows *rows;
+  ghee_error why;
+  SAMPLE_OK(sample_open(&ghee_parquet_ops, bytes.data, bytes.size, &(ghee_read_options){.batch_rows = ROWS}, &file, err));
+  SAMPLE_OK(file.file->ops->parts(file.file, 0, sample_each, &parts, err));
+  SAMPLE_OK(file.file->ops->read(file.file, &parts.items[0], 0, &rows, err));
+  file.file->ops->end(rows);
+  memcpy(header + 2, (uint8_t[]){0xfe, 0x7f}, 2);
+  assert_int_equal(file.file->ops->read(file.file, &parts.items[0], 0, &rows, &why), GHEE_CORRUPT);
+  assert_non_null(strstr(why.message, "column n of row group 0: its dictionary of 800 bytes claims to have 8191 values"));
+  sample_close(&file);
+  ghee_buffer_fini(&bytes);
+  ghee_batch_release(&batch);
+  ghee_schema_unref(schema);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_type_comes_back_or_is_refused),
@@ -278,6 +310,7 @@ int main(void) {
       cmocka_unit_test(a_part_that_is_not_there_is_refused),
       cmocka_unit_test(a_batch_of_another_shape_is_refused),
       cmocka_unit_test(skipping_in_a_damaged_file_ends),
+      cmocka_unit_test(a_dictionary_of_more_than_its_bytes_is_refused),
       cmocka_unit_test(bounds_are_those_of_the_rows),
       cmocka_unit_test(bounds_that_were_not_asked_for),
   };

@@ -2,6 +2,7 @@
 //! The C ABI of ../columnar.h over the arrow and parquet crates.
 mod bounds;
 mod csv_file;
+mod dictionary;
 mod fail;
 mod file;
 mod footer;
@@ -12,6 +13,7 @@ mod kept;
 mod parquet_file;
 mod source;
 mod text;
+mod thrift;
 mod types;
 mod write;
 

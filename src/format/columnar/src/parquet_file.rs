@@ -11,6 +11,7 @@ use parquet::file::reader::ChunkReader;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetStatisticsPolicy, RowGroupMetaData};
 
 use crate::bounds::bounds_of;
+use crate::dictionary;
 use crate::fail::{fail, Fail, Outcome, CORRUPT, INVALID, UNSUPPORTED};
 use crate::file::{Batches, File, Part, ReadOptions};
 use crate::footer;
@@ -175,10 +176,16 @@ impl File for ParquetFile {
         }
         let known = self.part(index, source.size())?;
         let group = self.meta.metadata().row_group(index);
-        let ranges = self.chunks(group).map(|c| range_of(c, index, source.size())).collect::<Outcome<_>>()?;
+        let ranges = self.chunks(group).map(|c| range_of(c, index, source.size())).collect::<Outcome<Vec<_>>>()?;
         let row_bytes = (known.memory_bytes / known.rows.max(1) as u64).max(1);
         let batch_rows = self.batch_rows.min((BATCH_BYTES / row_bytes).max(1) as usize);
-        let pieces = Pieces::fetch(source.clone(), ranges)?;
+        let pieces = Pieces::fetch(source.clone(), ranges.clone())?;
+        for (chunk, (start, _)) in self.chunks(group).zip(&ranges) {
+            let page = pieces.find(*start).unwrap_or_default();
+            if let Some(reason) = dictionary::impossible(chunk, &page) {
+                return fail(CORRUPT, format!("column {} of row group {index}: {reason}", chunk.column_path().string()));
+            }
+        }
         // The crate skips without end in a damaged page of a repeated column: rows of those are decoded and dropped.
         let repeated = self.chunks(group).any(|c| c.column_descr().max_rep_level() > 0);
         let (offset, skip) = if repeated { (0, skip_rows) } else { (skip_rows, 0) };

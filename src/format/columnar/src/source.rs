@@ -175,7 +175,8 @@ impl Pieces {
         Ok(Pieces { source, pieces })
     }
 
-    fn find(&self, start: u64) -> Option<Bytes> {
+    /// What is in memory of the file from `start` on.
+    pub fn find(&self, start: u64) -> Option<Bytes> {
         let (at, piece) = self.pieces.iter().rev().find(|(at, _)| *at <= start)?;
         let skip = start - at;
         (skip < piece.len() as u64).then(|| piece.slice(skip as usize..))
