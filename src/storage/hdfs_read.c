@@ -15,7 +15,7 @@
 #include "net/url.h"
 #include "storage/hdfs.h"
 
-enum { TAIL_BYTES = 64 << 10, PIECE_BYTES = 8 << 20, TRIES = 8, AT_ONCE = 8, RANGES_A_ROUND = 64 };
+enum { TAIL_BYTES = 64 << 10, PIECE_BYTES = 16 << 20, TRIES = 8, AT_ONCE = 8, RANGES_A_ROUND = 64 };
 
 typedef struct hdfs_source {
   ghee_source base;
