@@ -12,13 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from storages import shared_memory
+
 
 @pytest.fixture(autouse=True)
 def own_state(tmp_path_factory, monkeypatch):
     """Jobs of a test live in its own folder; nothing may be running or lie in /dev/shm when it ends."""
     state = tmp_path_factory.mktemp("state")
     monkeypatch.setenv("XDG_STATE_HOME", str(state))
-    shm = set(os.listdir("/dev/shm"))
+    shm = shared_memory()
     yield state
     alive = []
     for entry in os.scandir("/proc"):
@@ -29,7 +31,7 @@ def own_state(tmp_path_factory, monkeypatch):
         if str(state) in command and pathlib.Path(entry.path, "stat").read_text().rpartition(")")[2].split()[0] != "Z":
             alive.append(command.replace("\0", " "))
     assert not alive, alive
-    assert set(os.listdir("/dev/shm")) <= shm
+    assert shared_memory() <= shm
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from storages import shared_memory  # noqa: E402
 
 
 def make_input(folder, rows, files=8, group=500, seed=1, others=0):
@@ -174,7 +176,7 @@ class Run:
         while (alive := job_processes(self.folder)) and time.monotonic() < end:
             time.sleep(0.01)  # they may be on their way out, for at most a second
         found += [f"process {pid} ({role})" for pid, role in alive.items()]
-        found += [f"/dev/shm/{n}" for n in set(os.listdir("/dev/shm")) - shm_before]
+        found += [f"/dev/shm/{n}" for n in shared_memory() - shm_before]
         found += [f"temporary file {p}" for p in self.temp.iterdir()]
         expected = {"out", "tmp", "state", "client.log"}
         found += [f"beside the output: {p.name}" for p in self.base.iterdir() if p.name not in expected]
