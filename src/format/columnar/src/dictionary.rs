@@ -24,8 +24,8 @@ fn number(walk: &mut Walk, wanted: i16) -> Option<i64> {
     Some(found)
 }
 
-/// Values and bytes of the dictionary whose page begins here; None: it is another page, or none.
-fn claim(page: &[u8]) -> Option<(i64, i64)> {
+/// Values and bytes of the dictionary whose page begins here, None inside where it is another page; None where no page begins.
+fn claim(page: &[u8]) -> Option<Option<(i64, i64)>> {
     let (mut walk, mut last) = (Walk { rest: page }, 0);
     let (mut page_type, mut bytes, mut values) = (0, 0, 0);
     while let Some((id, kind)) = walk.field(last)? {
@@ -37,7 +37,7 @@ fn claim(page: &[u8]) -> Option<(i64, i64)> {
         }
         last = id;
     }
-    (page_type == DICTIONARY_PAGE).then_some((values, bytes))
+    Some((page_type == DICTIONARY_PAGE).then_some((values, bytes)))
 }
 
 /// The fewest bytes that a value of a dictionary takes.
@@ -50,9 +50,14 @@ fn least_bytes(chunk: &ColumnChunkMetaData) -> i64 {
     }
 }
 
-/// Why the page at the start of a column chunk cannot be a dictionary with so many values.
+/// Why what stands at the start of a column chunk is no page, or no dictionary with so many values. The crate is laxer with numbers than Thrift is,
+/// so a header that does not parse here is refused here.
 pub fn impossible(chunk: &ColumnChunkMetaData, page: &[u8]) -> Option<String> {
-    let (values, bytes) = claim(page)?;
+    if page.is_empty() {
+        return None;
+    }
+    let Some(claim) = claim(page) else { return Some("its first page has no header".to_string()) };
+    let (values, bytes) = claim?;
     let least = values.checked_mul(least_bytes(chunk)).unwrap_or(i64::MAX);
     (values < 0 || least > bytes).then(|| format!("its dictionary of {bytes} bytes claims to have {values} values"))
 }

@@ -39,6 +39,7 @@ fn depth_of_list(walk: &mut Walk) -> Option<usize> {
     Some(deepest)
 }
 
+/// None when the footer does not parse: then the crate, which parses it as well, says so better.
 pub fn depth(footer: &[u8]) -> Option<usize> {
     let (mut walk, mut last) = (Walk { rest: footer }, 0);
     while let Some((id, kind)) = walk.field(last)? {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A walk over Thrift's compact encoding (github.com/apache/thrift, doc/specs/thrift-compact-protocol.md): the parts of a Parquet file that must be
-//! looked at before the crate believes them. None where the bytes are no such encoding: then the crate, which parses them as well, says so better.
+//! looked at before the crate believes them. None: the bytes are no such encoding.
 
 /// Deeper than any real structure, far from what fills a thread's stack.
 pub const MAX_DEPTH: usize = 128;
