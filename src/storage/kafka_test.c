@@ -11,6 +11,7 @@
 #include <librdkafka/rdkafka_mock.h>
 #include <stdio.h>
 
+#include "storage/c11_threads.h"
 #include "storage/kafka.h"
 
 /* Requests of Kafka's protocol, by their numbers. */

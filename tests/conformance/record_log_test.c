@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "../services/kafka/admin.h"
-#include "../services/kafka/c11_threads.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/nth_alloc.h"
+#include "storage/c11_threads.h"
 #include "storage/record_log.h"
 
 typedef struct backend {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Under ThreadSanitizer: C11 threads, of which librdkafka makes its own, as POSIX threads. The sanitizer knows no others, and a thread that
+ * For tests under ThreadSanitizer: C11 threads, of which librdkafka makes its own, as POSIX threads. The sanitizer knows no others, and a thread that
  * it does not know of dies in the first function that it watches. */
-#ifndef GHEE_SERVICES_KAFKA_C11_THREADS_H
-#define GHEE_SERVICES_KAFKA_C11_THREADS_H
+#ifndef GHEE_STORAGE_C11_THREADS_H
+#define GHEE_STORAGE_C11_THREADS_H
 
 #ifdef __SANITIZE_THREAD__
 #include <pthread.h>
