@@ -21,6 +21,7 @@ typedef struct ghee_crew_member {
   uint64_t peer;                  /* its control connection, 0 none */
   char *address;                  /* of its receiver */
   bool ready;                     /* said READY in this life */
+  bool asked;                     /* said WANT on this connection */
   uint32_t deaths, early_deaths;  /* in all; in a row before READY */
   uint32_t idle_deaths; uint64_t done_before; /* in a row with chunks in hand, while this number of chunks were done */
   ghee_say_metrics now, before;   /* of this life; of earlier ones, added up */

@@ -231,6 +231,7 @@ static ghee_status died(ghee_coordinator *of, uint32_t stage, uint32_t worker, i
   tell_oom(of, stage, worker, status);
   forget_life(member);
   if (stage == 0) of->lanes.readers[worker].want = 0;
+  member->asked = false;
   if (stage > 0) {
     ghee_say_message gone = {.what = GHEE_SAY_NO_PEER, .peer = {.worker = worker, .address = (char *)""}};
     ghee_crew_tell(of, stage - 1, &gone);
@@ -323,6 +324,7 @@ static ghee_status on_hello(ghee_coordinator *of, uint64_t peer, ghee_say_hello 
   }
   member->peer = peer;
   if (hello->stage == 0) of->lanes.readers[hello->worker].want = 0;
+  member->asked = false;
   ghee_commits_forget_files(member);
   ghee_free(member->address);
   if (!(member->address = ghee_strdup(hello->address))) return ghee_error_no_memory(err, "welcoming a worker");
@@ -381,6 +383,7 @@ static ghee_status on_message(ghee_coordinator *of, uint32_t stage, uint32_t wor
     case GHEE_SAY_READY: member->ready = true; return GHEE_OK;
     case GHEE_SAY_WANT:
       if (stage == 0) of->lanes.readers[worker].want += message->want;
+      member->asked = true;
       return GHEE_OK;
     case GHEE_SAY_PASSED:
       if (stage < ghee_last_stage(of)) on_passed(of, stage, worker, &message->passed);
@@ -464,7 +467,7 @@ static void lease(ghee_coordinator *of) {
   ghee_crew_member *readers = of->crews[0].members;
   for (uint32_t i = 0; i < of->lanes.workers; i++) {
     of->lanes.readers[i].wanted = readers[i].wanted;
-    of->lanes.readers[i].here = readers[i].peer != 0;
+    of->lanes.readers[i].here = readers[i].peer != 0 && readers[i].asked;
   }
   for (;;) {
     uint32_t worker;

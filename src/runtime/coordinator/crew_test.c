@@ -182,7 +182,7 @@ static void test_a_successor_has_a_connection_of_its_own(void **state) {
   hear(&f);
   assert_int_equal(member->peer, peer);
   say(&f, successor, &(ghee_say_message){.what = GHEE_SAY_READY});
-  say(&f, successor, &(ghee_say_message){.what = GHEE_SAY_WANT, .want = 1});
+  say(&f, successor, &(ghee_say_message){.what = GHEE_SAY_WANT, .want = 2});
   SAMPLE_OK(ghee_crew_settle(&f.of, err));
   assert_true(member->ready);
   assert_true(told(successor, GHEE_SAY_LEASE, &lease));
@@ -191,6 +191,37 @@ static void test_a_successor_has_a_connection_of_its_own(void **state) {
   hear(&f);
   assert_int_equal(member->peer, 0);
   ghee_control_client_close(other);
+  close_fixture(&f);
+}
+
+static int leases_of(ghee_control_client *reader) {
+  int n = 0;
+  const void *data;
+  size_t size;
+  while (ghee_control_client_receive(reader, &data, &size, NULL) == GHEE_OK) {
+    ghee_say_message message;
+    SAMPLE_OK(ghee_say_decode(data, size, &message, err));
+    n += message.what == GHEE_SAY_LEASE;
+    ghee_say_fini(&message);
+  }
+  return n;
+}
+
+/* Between HELLO and the first WANT of the last to come, the others must not have the chunk that is to be its first. */
+static void test_spares_wait_until_all_have_asked(void **state) {
+  (void)state;
+  fixture f;
+  open_fixture(&f, predict_job);
+  ghee_control_client *first = begin(&f, 0, 0, ""), *second = begin(&f, 0, 1, "");
+  say(&f, first, &(ghee_say_message){.what = GHEE_SAY_WANT, .want = 2});
+  SAMPLE_OK(ghee_crew_settle(&f.of, err));
+  assert_int_equal(leases_of(first), 1);
+  say(&f, second, &(ghee_say_message){.what = GHEE_SAY_WANT, .want = 2});
+  SAMPLE_OK(ghee_crew_settle(&f.of, err));
+  assert_int_equal(leases_of(first), 1);
+  assert_int_equal(leases_of(second), 2);
+  ghee_control_client_close(first);
+  ghee_control_client_close(second);
   close_fixture(&f);
 }
 
@@ -243,6 +274,7 @@ int main(void) {
       cmocka_unit_test(test_lives_in_vain_end_the_job),
       cmocka_unit_test(test_a_successor_has_a_connection_of_its_own), cmocka_unit_test(test_a_step_is_answered_when_all_have_said_it),
       cmocka_unit_test(test_a_step_that_a_predecessor_answered_to_some),
+      cmocka_unit_test(test_spares_wait_until_all_have_asked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

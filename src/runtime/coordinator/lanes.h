@@ -15,7 +15,7 @@
 #include "runtime/coordinator/chunks.h"
 
 typedef struct ghee_lane_reader {
-  bool wanted, here;              /* is to be there; is connected */
+  bool wanted, here;              /* is to be there; is connected, and has asked */
   uint32_t want;                  /* leases that it asks for */
 } ghee_lane_reader;
 
