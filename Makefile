@@ -18,6 +18,7 @@ setup: ## packages (as root), .venv, toolchains: everything the build and the te
 build: setup ## the library, the programs, the Python modules
 	@cmake --preset $(PRESET) -DPython_EXECUTABLE=$(abspath $(PYTHON)) > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
 	@cmake --build $(BUILD)
+	@ln -sf $(abspath $(BUILD))/ghee .venv/bin/ghee
 
 demo: build ## ratings of MovieLens-20M's shape: train, predict every pair, write Parquet (ROWS=2000000)
 	@$(PYTHON) examples/factorization_machine/demo.py --rows $(ROWS)
