@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Kafka broker for tests: `with Broker() as broker`, topics, records in and out."""
+import contextlib
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -34,6 +36,16 @@ class Broker:
     def kill(self):
         """At once, as a power cut; `up` brings it back with its data, on the same port."""
         subprocess.run([str(UP / "down"), "-k"], env=self.run_env, check=True)
+
+    @contextlib.contextmanager
+    def held(self):
+        """It answers nobody meanwhile, and its connections stay."""
+        pid = int(pathlib.Path(self.run, "broker.pid").read_text())
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def __enter__(self):
         try:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs over a broker that dies, and over records that are gone."""
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -13,10 +15,18 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Pa
 
 from conftest import program, read_ids
 from kafka import Broker
+from storm import job_processes
 from storages import or_skip
 from test_follow import Job, values, verified
 
 AWAY_S = 20
+
+
+def await_that(it_is_so):
+    end = time.monotonic() + 60
+    while not it_is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -76,6 +86,27 @@ def test_a_job_that_follows_waits_for_a_dead_broker(broker, tmp_path, own_state)
     job.until(2000)
     job.stop()
     assert np.array_equal(read_ids(tmp_path / "out"), np.arange(2000)) and verified(tmp_path / "out") == 2000
+
+
+def test_a_sink_dies_while_the_broker_does_not_answer(broker, tmp_path, own_state):
+    """What it had committed cannot be asked for: the coordinator goes on reporting and hears Ctrl-C, and later nothing is lost or doubled."""
+    source, target = broker.topic(2), broker.topic(2)
+    broker.write(source, values(0, 1000), partitions=2)
+    job = Job(broker, tmp_path, source, own_state, output={"uri": broker.uri(target)}, rows_of=lambda: len(broker.read(target))).start()
+    job.until(1000)
+    folder = own_state / "ghee" / "jobs" / job.name
+    with broker.held():
+        sinks = [pid for pid, role in job_processes(folder).items() if role == "predict"]
+        os.kill(sinks[-1], signal.SIGKILL)
+        await_that(lambda: "was killed" in (folder / "logs" / "coordinator.log").read_text())
+        reports = set()
+        await_that(lambda: reports.add((folder / "progress").read_bytes()) or len(reports) > 2)
+        job.stop()
+    broker.write(source, values(1000, 1000), partitions=2)
+    job.start()
+    job.until(2000)
+    job.stop()
+    assert sorted(json.loads(value)["id"] for _, _, value in broker.read(target)) == list(range(2000))
 
 
 def test_records_are_gone_before_they_are_read(broker, tmp_path, own_state):

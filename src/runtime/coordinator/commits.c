@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "manifest/manifest.h"
 #include "runtime/coordinator/coordinator.h"
-#include "runtime/job/output_log.h"
 
 static void finish_chunk(void *user, uint32_t chunk) {
   ghee_coordinator *of = user;
@@ -192,11 +191,15 @@ static ghee_status take_up(ghee_coordinator *of, uint32_t worker, const ghee_out
 ghee_status ghee_commits_before_sink(ghee_coordinator *of, uint32_t worker, ghee_error *err) {
   bool first_life = of->generation == 1 && of->crews[ghee_last_stage(of)].members[worker].deaths == 0;
   if (!of->spec->output_log || first_life) return GHEE_OK;
-  ghee_output_log *output;
+  ghee_takeover **takeover = &of->crews[ghee_last_stage(of)].members[worker].takeover;
   ghee_output_mark mark;
-  GHEE_TRY(ghee_output_log_open(of->spec, of->id, worker, &output, err));
-  ghee_status status = ghee_output_log_last(output, &mark, err);
-  ghee_output_log_close(output);
+  if (!*takeover) {
+    GHEE_TRY(ghee_takeover_start(of->folder, of->id, worker, takeover, err));
+    GHEE_TRY(ghee_coordinator_watch(of, ghee_takeover_fd(*takeover), err));
+    return GHEE_AGAIN;
+  }
+  ghee_status status = ghee_takeover_result(*takeover, &mark, err);
+  if (status != GHEE_AGAIN) *takeover = NULL;
   if (status == GHEE_NOT_FOUND) return GHEE_OK;
   return status == GHEE_OK ? take_up(of, worker, &mark, err) : status;
 }

@@ -46,9 +46,9 @@ void ghee_coordinator_succeed(ghee_coordinator *of) {
 
 /* ---- opening ---- */
 
-static bool watch(ghee_coordinator *of, int fd) {
+ghee_status ghee_coordinator_watch(ghee_coordinator *of, int fd, ghee_error *err) {
   struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-  return epoll_ctl(of->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+  return epoll_ctl(of->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? GHEE_OK : ghee_error_set_errno(err, errno, "cannot open the coordinator's loop");
 }
 
 static ghee_status read_folder(ghee_coordinator *of, ghee_error *err) {
@@ -99,9 +99,9 @@ static ghee_status open_loop(ghee_coordinator *of, ghee_error *err) {
   ghee_status status = path ? ghee_control_server_open(path, of->key.secret_key, &of->control, err) : ghee_error_no_memory(err, "opening the job");
   ghee_free(path);
   GHEE_TRY(status);
-  bool ok = watch(of, of->timer) && watch(of, of->client) && watch(of, of->client_pidfd) && watch(of, ghee_control_server_fd(of->control)) &&
-            watch(of, ghee_ledger_fd(of->ledger));
-  return ok ? GHEE_OK : ghee_error_set_errno(err, errno, "cannot open the coordinator's loop");
+  int fds[] = {of->timer, of->client, of->client_pidfd, ghee_control_server_fd(of->control), ghee_ledger_fd(of->ledger)};
+  for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) GHEE_TRY(ghee_coordinator_watch(of, fds[i], err));
+  return GHEE_OK;
 }
 
 static ghee_status open_all(ghee_coordinator *of, ghee_error *err) {
@@ -110,12 +110,12 @@ static ghee_status open_all(ghee_coordinator *of, ghee_error *err) {
   GHEE_TRY(open_loop(of, err));
   if (ghee_rounds_endless(of) && !of->over) {
     GHEE_TRY(ghee_rounds_open(of, err));
-    if (!watch(of, ghee_rounds_fd(of))) return ghee_error_set_errno(err, errno, "cannot open the coordinator's loop");
+    GHEE_TRY(ghee_coordinator_watch(of, ghee_rounds_fd(of), err));
   }
   if (of->spec->train) GHEE_TRY(ghee_ranks_open(of, err));
   else GHEE_TRY(ghee_commits_open(of, err));
   GHEE_TRY(ghee_crew_open(of, err));
-  return watch(of, of->launcher->ops->fd(of->launcher)) ? GHEE_OK : ghee_error_set_errno(err, errno, "cannot open the coordinator's loop");
+  return ghee_coordinator_watch(of, of->launcher->ops->fd(of->launcher), err);
 }
 
 /* ---- the loop ---- */

@@ -8,6 +8,7 @@
 #include "launch/launch.h"
 #include "ledger/ledger.h"
 #include "runtime/coordinator/chunks.h"
+#include "runtime/coordinator/takeover.h"
 #include "runtime/job/folder.h"
 #include "runtime/coordinator/lanes.h"
 #include "runtime/job/wire.h"
@@ -26,6 +27,7 @@ typedef struct ghee_crew_member {
   uint32_t idle_deaths; uint64_t done_before; /* in a row with chunks in hand, while this number of chunks were done */
   ghee_say_metrics now, before;   /* of this life; of earlier ones, added up */
   GHEE_ARRAY(ghee_say_file) files;/* of sinks: said on this connection, their STAGED has not come yet */
+  ghee_takeover *takeover;        /* of sinks of a topic: from the life before, on its way; else NULL */
   /* ranks */
   bool said_step; ghee_say_step step;
   bool said_checkpoint; uint64_t checkpoint_step; char *checkpoint_file; ghee_buffer checkpoint_position;
@@ -90,6 +92,8 @@ typedef struct ghee_coordinator {
 } ghee_coordinator;
 
 /* ---- coordinator.c ---- */
+/** Readable, it ends the loop's wait. */
+ghee_status ghee_coordinator_watch(ghee_coordinator *of, int fd, ghee_error *err);
 /** The job is done. */
 void ghee_coordinator_succeed(ghee_coordinator *of);
 void ghee_coordinator_line(ghee_coordinator *of, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -126,7 +130,8 @@ ghee_status ghee_commits_on_file(ghee_coordinator *of, uint32_t worker, ghee_say
 void ghee_commits_forget_files(ghee_crew_member *member);
 ghee_status ghee_commits_on_staged(ghee_coordinator *of, uint32_t worker, ghee_say_staged *said, ghee_error *err);
 ghee_status ghee_commits_on_ledger(ghee_coordinator *of, ghee_error *err);
-/** Before a sink of a topic is started: what an earlier life left open there is undone, what it had committed is recorded. Blocks: yes. */
+/** Before a sink of a topic is started: what an earlier life left open there is undone, what it had committed is recorded. GHEE_AGAIN: not
+ *  yet; the loop wakes up when it is. Blocks: no. */
 ghee_status ghee_commits_before_sink(ghee_coordinator *of, uint32_t worker, ghee_error *err);
 /** FLUSH when every chunk is whole at a sink, publication when all are committed. */
 ghee_status ghee_commits_settle(ghee_coordinator *of, ghee_error *err);

@@ -115,7 +115,10 @@ static void forget_life(ghee_crew_member *member) {
 void ghee_crew_close(ghee_coordinator *of) {
   ghee_lanes_fini(&of->lanes);
   for (uint32_t s = 0; s < GHEE_MAX_STAGES; s++) {
-    for (uint32_t i = 0; of->crews[s].members && i < of->crews[s].of->workers; i++) forget_life(&of->crews[s].members[i]);
+    for (uint32_t i = 0; of->crews[s].members && i < of->crews[s].of->workers; i++) {
+      forget_life(&of->crews[s].members[i]);
+      ghee_takeover_stop(of->crews[s].members[i].takeover);
+    }
     ghee_free(of->crews[s].members);
     ghee_buffer_fini(&of->crews[s].schema);
   }
@@ -438,15 +441,19 @@ static bool survivors_are_here(const ghee_coordinator *of) {
   return true;
 }
 
-static ghee_status start_missing(ghee_coordinator *of, ghee_error *err) {
+/* `waits`: for the brokers' word of what a dead sink has done. Until it is there no chunk may be given away, which might be one of those. */
+static ghee_status start_missing(ghee_coordinator *of, bool *waits, ghee_error *err) {
   for (uint32_t s = 0; s < of->spec->n_stages; s++) {
     if (of->crews[s].of->role == GHEE_ROLE_TRAIN && of->restarting_ranks) continue;
     for (uint32_t i = 0; i < of->crews[s].of->workers; i++) {
       ghee_crew_member *member = &of->crews[s].members[i];
       if (member->running || !member->wanted) continue;
-      if (s == ghee_last_stage(of)) GHEE_TRY(ghee_commits_before_sink(of, i, err));
+      ghee_status status = s == ghee_last_stage(of) ? ghee_commits_before_sink(of, i, err) : GHEE_OK;
+      *waits |= status == GHEE_AGAIN;
+      if (status == GHEE_AGAIN) continue;
+      GHEE_TRY(status);
       member->running = true; /* from now on its end is an event */
-      ghee_status status = of->launcher->ops->start(of->launcher, s, i, err);
+      status = of->launcher->ops->start(of->launcher, s, i, err);
       if (status != GHEE_OK && !of->crews[s].of->native)
         ghee_error_prefix(err, "the Python of %s does not start; set GHEE_PYTHON to one that has ghee", of->crews[s].of->name);
       GHEE_TRY(status);
@@ -484,7 +491,8 @@ ghee_status ghee_crew_settle(ghee_coordinator *of, ghee_error *err) {
   if (of->over) return GHEE_OK;
   if (of->recovering && !survivors_are_here(of)) return GHEE_OK;
   of->recovering = false;
-  GHEE_TRY(start_missing(of, err));
-  if (!of->restarting_ranks) lease(of);
+  bool waits = false;
+  GHEE_TRY(start_missing(of, &waits, err));
+  if (!of->restarting_ranks && !waits) lease(of);
   return GHEE_OK;
 }
