@@ -23,9 +23,9 @@ static void queue(ghee_ledger *ledger, uint32_t chunk) {
   ghee_error err;
   char name[48];
   snprintf(name, sizeof name, "part-%03u-%08x-%04u.parquet", (unsigned)(chunk % SINKS), 0x5eed0000u + (unsigned)(chunk % SINKS), (unsigned)(chunk / SINKS));
-  ghee_ledger_file file = {.name = name, .rows = 1000, .size_bytes = 1 << 20, .chunks = &chunk, .n_chunks = 1,
+  ghee_ledger_file file = {.name = name, .rows = 1000, .size_bytes = 1 << 20,
                            .checksum = "blake2b:0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8"};
-  if (ghee_ledger_commit_files(ledger, &file, 1, chunk, &err) != GHEE_OK) fail(&err);
+  if (ghee_ledger_commit(ledger, &file, 1, &chunk, 1, chunk, &err) != GHEE_OK) fail(&err);
 }
 
 static void take(ghee_ledger *ledger) {

@@ -21,6 +21,12 @@ from urllib.request import Request, urlopen
 SERVICES = pathlib.Path(__file__).resolve().parent / "services"
 
 
+def chunks_of(manifest, job):
+    """The numbers of the chunks of a job in a manifest, each as often as it is there, in order."""
+    ranges = [r.partition("-") for c in manifest["commits"] if c["job"] == job for r in c["chunks"].split(",") if r]
+    return sorted(chunk for first, dash, last in ranges for chunk in range(int(first), int(last if dash else first) + 1))
+
+
 def shared_memory():
     """Names in /dev/shm that a job may have left; folders are data of servers, also those of others."""
     return {entry.name for entry in os.scandir("/dev/shm") if not entry.is_dir(follow_symlinks=False)}

@@ -10,7 +10,7 @@
 
 #include "base/memory.h"
 
-enum { APPLICATION = 0x67686565 /* "ghee" */, VERSION = 1, BUSY_MS = 1000 };
+enum { APPLICATION = 0x67686565 /* "ghee" */, VERSION = 2, BUSY_MS = 1000 };
 
 static const char tables[] =
     "BEGIN IMMEDIATE;"
@@ -18,12 +18,12 @@ static const char tables[] =
     "INSERT INTO job VALUES (1, 0, 0, 0, NULL);"
     "CREATE TABLE facts(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE files(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL, size_bytes INTEGER NOT NULL,"
-    " checksum TEXT NOT NULL, dead_letter INTEGER NOT NULL);"
-    "CREATE TABLE chunks(chunk INTEGER PRIMARY KEY, file INTEGER);"
+    " checksum TEXT NOT NULL, dead_letter INTEGER NOT NULL, first INTEGER);" /* of its commit, unless it is that itself */
+    "CREATE TABLE chunks(chunk INTEGER PRIMARY KEY, first INTEGER);"         /* file of its commit, if that has any */
     "CREATE TABLE checkpoint(id INTEGER PRIMARY KEY CHECK (id = 1), step INTEGER NOT NULL, world INTEGER NOT NULL);"
     "CREATE TABLE parts(rank INTEGER PRIMARY KEY, file TEXT NOT NULL, position BLOB NOT NULL);"
     "PRAGMA application_id = 1734894949;"
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
     "COMMIT";
 
 static const char *const texts[GHEE_SQL_COUNT] = {
@@ -39,10 +39,10 @@ static const char *const texts[GHEE_SQL_COUNT] = {
     [GHEE_SQL_STATE] = "SELECT state, status, text FROM job",
     [GHEE_SQL_PUT] = "INSERT OR REPLACE INTO facts VALUES (?1, ?2)",
     [GHEE_SQL_GET] = "SELECT value FROM facts WHERE key = ?1",
-    [GHEE_SQL_ADD_FILE] = "INSERT INTO files(name, rows, size_bytes, checksum, dead_letter) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [GHEE_SQL_ADD_FILE] = "INSERT INTO files(name, rows, size_bytes, checksum, dead_letter, first) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [GHEE_SQL_ADD_CHUNK] = "INSERT INTO chunks VALUES (?1, ?2)",
-    [GHEE_SQL_CHUNKS] = "SELECT chunk FROM chunks ORDER BY chunk",
-    [GHEE_SQL_FILES] = "SELECT name, rows, size_bytes, checksum, dead_letter FROM files ORDER BY name",
+    [GHEE_SQL_CHUNKS] = "SELECT chunk, coalesce(first, 0) FROM chunks ORDER BY chunk",
+    [GHEE_SQL_FILES] = "SELECT name, rows, size_bytes, checksum, dead_letter, coalesce(first, id) FROM files ORDER BY name",
     [GHEE_SQL_CLEAR_CHUNKS] = "DELETE FROM chunks",
     [GHEE_SQL_CLEAR_FILES] = "DELETE FROM files",
     [GHEE_SQL_CLEAR_CHECKPOINT] = "DELETE FROM checkpoint",
@@ -163,7 +163,8 @@ static ghee_status check_owner(ghee_ledger_database *of, ghee_error *err) {
   GHEE_TRY(ask_number(of, "PRAGMA application_id", &application, err));
   GHEE_TRY(ask_number(of, "PRAGMA user_version", &version, err));
   if (application != APPLICATION) return ghee_error_set(err, GHEE_CORRUPT, "%s is not a ledger of ghee", of->path);
-  if (version > VERSION) return ghee_error_set(err, GHEE_UNSUPPORTED, "the ledger %s was written by a newer ghee; resume the job with that one", of->path);
+  if (version != VERSION)
+    return ghee_error_set(err, GHEE_UNSUPPORTED, "the ledger %s was written by %s ghee; resume the job with that one", of->path, version > VERSION ? "a newer" : "an older");
   return GHEE_OK;
 }
 

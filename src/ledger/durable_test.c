@@ -46,8 +46,8 @@ static ghee_status queue(ghee_ledger *ledger, uint32_t at) {
   char name[32];
   uint32_t chunks[] = {2 * at, 2 * at + 1};
   snprintf(name, sizeof name, "part-%u", (unsigned)at);
-  ghee_ledger_file file = {.name = name, .rows = at, .checksum = "blake2b:0", .chunks = chunks, .n_chunks = 2};
-  return ghee_ledger_commit_files(ledger, &file, 1, at, NULL);
+  ghee_ledger_file file = {.name = name, .rows = at, .checksum = "blake2b:0"};
+  return ghee_ledger_commit(ledger, &file, 1, chunks, 2, at, NULL);
 }
 
 /* Commits for ever, with OPEN writes on their way, and says each ticket once it is durable. Chunks 2t and 2t+1 are in file t. */
@@ -69,7 +69,8 @@ typedef struct seen {
   uint32_t most;
 } seen;
 
-static void see_chunk(void *user, uint32_t chunk) {
+static void see_chunk(void *user, uint32_t chunk, uint64_t commit) {
+  (void)commit;
   seen *of = user;
   assert_int_equal(chunk, of->next_chunk++);
 }
@@ -167,7 +168,7 @@ static int fill(ghee_status *first_failure) {
   ghee_error err = {0};
   for (int i = 0; i < 1000 && err.status == GHEE_OK; i++) {
     for (size_t k = 0; k < 20000; k++) many[k] = next + (uint32_t)k;
-    if (ghee_ledger_commit_chunks(ledger, many, 20000, 1, NULL) != GHEE_OK) return 2;
+    if (ghee_ledger_commit(ledger, NULL, 0, many, 20000, 1, NULL) != GHEE_OK) return 2;
     if (result(ledger, &ticket, &err) == GHEE_OK) next += 20000;
   }
   *first_failure = err.status;
@@ -186,7 +187,7 @@ static bool still_works(void) {
   if (ghee_ledger_open(path, &ledger, NULL) != GHEE_OK) return false;
   bool good = ghee_ledger_each_chunk(ledger, see_chunk, &of, NULL) == GHEE_OK && of.next_chunk > 0;
   uint32_t more = of.next_chunk;
-  good = good && ghee_ledger_commit_chunks(ledger, &more, 1, 5, NULL) == GHEE_OK && result(ledger, &ticket, &err) == GHEE_OK;
+  good = good && ghee_ledger_commit(ledger, NULL, 0, &more, 1, 5, NULL) == GHEE_OK && result(ledger, &ticket, &err) == GHEE_OK;
   ghee_ledger_close(ledger);
   return good;
 }
@@ -336,9 +337,12 @@ static void test_foreign_file(void **state) {
   ghee_buffer_fini(&after);
   assert_int_equal(unlink(path), 0);
   assert_int_equal(open_status(&err), GHEE_OK);
-  run_sql("PRAGMA user_version = 2");
+  run_sql("PRAGMA user_version = 3");
   assert_int_equal(open_status(&err), GHEE_UNSUPPORTED);
-  assert_non_null(strstr(err.message, "newer"));
+  assert_non_null(strstr(err.message, "a newer ghee"));
+  run_sql("PRAGMA user_version = 1");
+  assert_int_equal(open_status(&err), GHEE_UNSUPPORTED);
+  assert_non_null(strstr(err.message, "an older ghee"));
 }
 
 static void test_records_that_make_no_sense(void **state) {

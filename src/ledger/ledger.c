@@ -186,41 +186,46 @@ ghee_status ghee_ledger_get(ghee_ledger *ledger, const char *key, void **value, 
 /* In one piece of memory with its files, chunks and texts. */
 typedef struct commit_request {
   ghee_ledger_request base;
-  const uint32_t *chunks; /* without a file */
+  const uint32_t *chunks;
   size_t n_chunks, n_files;
   ghee_ledger_file files[];
 } commit_request;
 
-static ghee_status add_chunks(ghee_ledger_database *of, const uint32_t *chunks, size_t n, int64_t file, ghee_error *err) {
-  for (size_t i = 0; i < n; i++) {
-    sqlite3_stmt *statement = ghee_ledger_database_use(of, GHEE_SQL_ADD_CHUNK);
-    sqlite3_bind_int64(statement, 1, chunks[i]);
-    if (file) sqlite3_bind_int64(statement, 2, file);
-    ghee_status status = ghee_ledger_database_run(of, GHEE_SQL_ADD_CHUNK, "record a chunk", err);
-    if (status == GHEE_EXISTS) return ghee_error_set(err, status, "chunk %u is done already", (unsigned)chunks[i]);
-    GHEE_TRY(status);
-  }
-  return GHEE_OK;
+static void bind_first(sqlite3_stmt *statement, int index, int64_t first) {
+  if (first) sqlite3_bind_int64(statement, index, first);
+  else sqlite3_bind_null(statement, index);
 }
 
-static ghee_status add_file(ghee_ledger_database *of, const ghee_ledger_file *file, ghee_error *err) {
+static ghee_status add_chunk(ghee_ledger_database *of, uint32_t chunk, int64_t first, ghee_error *err) {
+  sqlite3_stmt *statement = ghee_ledger_database_use(of, GHEE_SQL_ADD_CHUNK);
+  sqlite3_bind_int64(statement, 1, chunk);
+  bind_first(statement, 2, first);
+  ghee_status status = ghee_ledger_database_run(of, GHEE_SQL_ADD_CHUNK, "record a chunk", err);
+  return status == GHEE_EXISTS ? ghee_error_set(err, status, "chunk %u is done already", (unsigned)chunk) : status;
+}
+
+static ghee_status add_file(ghee_ledger_database *of, const ghee_ledger_file *file, int64_t first, ghee_error *err) {
   sqlite3_stmt *statement = ghee_ledger_database_use(of, GHEE_SQL_ADD_FILE);
   sqlite3_bind_int64(statement, 2, (int64_t)file->rows);
   sqlite3_bind_int64(statement, 3, (int64_t)file->size_bytes);
   sqlite3_bind_int(statement, 5, file->dead_letter);
+  bind_first(statement, 6, first);
   if (sqlite3_bind_text(statement, 1, file->name, -1, SQLITE_STATIC) != SQLITE_OK ||
       sqlite3_bind_text(statement, 4, file->checksum, -1, SQLITE_STATIC) != SQLITE_OK)
     return ghee_ledger_database_fail(of, "record a file", err);
   ghee_status status = ghee_ledger_database_run(of, GHEE_SQL_ADD_FILE, "record a file", err);
-  if (status == GHEE_EXISTS) return ghee_error_set(err, status, "file %s is recorded already", file->name);
-  GHEE_TRY(status);
-  return add_chunks(of, file->chunks, file->n_chunks, sqlite3_last_insert_rowid(of->sqlite), err);
+  return status == GHEE_EXISTS ? ghee_error_set(err, status, "file %s is recorded already", file->name) : status;
 }
 
 static ghee_status apply_commit(ghee_ledger_database *of, ghee_ledger_request *request, ghee_error *err) {
   const commit_request *what = (const commit_request *)request;
-  for (size_t i = 0; i < what->n_files; i++) GHEE_TRY(add_file(of, &what->files[i], err));
-  return add_chunks(of, what->chunks, what->n_chunks, 0, err);
+  int64_t first = 0;
+  for (size_t i = 0; i < what->n_files; i++) {
+    GHEE_TRY(add_file(of, &what->files[i], first, err));
+    if (i == 0) first = sqlite3_last_insert_rowid(of->sqlite);
+  }
+  for (size_t i = 0; i < what->n_chunks; i++) GHEE_TRY(add_chunk(of, what->chunks[i], first, err));
+  return GHEE_OK;
 }
 
 static void *take(char **at, const void *from, size_t size) {
@@ -232,36 +237,27 @@ static void *take(char **at, const void *from, size_t size) {
 
 static commit_request *copy_commit(const ghee_ledger_file *files, size_t n_files, const uint32_t *chunks, size_t n_chunks) {
   size_t head = sizeof(commit_request) + n_files * sizeof *files, size = head + n_chunks * sizeof *chunks;
-  for (size_t i = 0; i < n_files; i++) size += files[i].n_chunks * sizeof *chunks + strlen(files[i].name) + strlen(files[i].checksum) + 2;
+  for (size_t i = 0; i < n_files; i++) size += strlen(files[i].name) + strlen(files[i].checksum) + 2;
   commit_request *made = ghee_alloc(size);
   if (!made) return NULL;
   *made = (commit_request){.base.apply = apply_commit, .n_chunks = n_chunks, .n_files = n_files};
   char *at = (char *)made + head;
-  made->chunks = take(&at, chunks, n_chunks * sizeof *chunks);
-  for (size_t i = 0; i < n_files; i++) { /* the chunks first: they must be aligned */
-    made->files[i] = files[i];
-    made->files[i].chunks = take(&at, files[i].chunks, files[i].n_chunks * sizeof *chunks);
-  }
+  made->chunks = take(&at, chunks, n_chunks * sizeof *chunks); /* before the texts: they must be aligned */
   for (size_t i = 0; i < n_files; i++) {
+    made->files[i] = files[i];
     made->files[i].name = take(&at, files[i].name, strlen(files[i].name) + 1);
     made->files[i].checksum = take(&at, files[i].checksum, strlen(files[i].checksum) + 1);
   }
   return made;
 }
 
-static ghee_status queue_commit(ghee_ledger *ledger, commit_request *request, uint64_t ticket, ghee_error *err) {
+ghee_status ghee_ledger_commit(ghee_ledger *ledger, const ghee_ledger_file *files, size_t n_files, const uint32_t *chunks, size_t n_chunks, uint64_t ticket,
+                               ghee_error *err) {
+  commit_request *request = copy_commit(files, n_files, chunks, n_chunks);
   if (!request) return ghee_error_no_memory(err, "queueing a commit");
   request->base.ticket = ticket;
   ghee_ledger_writer_push(&ledger->writer, &request->base);
   return GHEE_OK;
-}
-
-ghee_status ghee_ledger_commit_files(ghee_ledger *ledger, const ghee_ledger_file *files, size_t n, uint64_t ticket, ghee_error *err) {
-  return queue_commit(ledger, copy_commit(files, n, NULL, 0), ticket, err);
-}
-
-ghee_status ghee_ledger_commit_chunks(ghee_ledger *ledger, const uint32_t *chunks, size_t n, uint64_t ticket, ghee_error *err) {
-  return queue_commit(ledger, copy_commit(NULL, 0, chunks, n), ticket, err);
 }
 
 ghee_status ghee_ledger_next(ghee_ledger *ledger, uint64_t *ticket, ghee_error *err) {
@@ -278,12 +274,12 @@ ghee_status ghee_ledger_next(ghee_ledger *ledger, uint64_t *ticket, ghee_error *
   return GHEE_OK;
 }
 
-ghee_status ghee_ledger_each_chunk(ghee_ledger *ledger, void (*each)(void *user, uint32_t chunk), void *user, ghee_error *err) {
+ghee_status ghee_ledger_each_chunk(ghee_ledger *ledger, void (*each)(void *user, uint32_t chunk, uint64_t commit), void *user, ghee_error *err) {
   lock(ledger);
   sqlite3_stmt *row = ghee_ledger_database_use(&ledger->database, GHEE_SQL_CHUNKS);
   ghee_status status;
   while ((status = ghee_ledger_database_row(&ledger->database, GHEE_SQL_CHUNKS, "read the chunks", err)) == GHEE_OK)
-    each(user, (uint32_t)sqlite3_column_int64(row, 0));
+    each(user, (uint32_t)sqlite3_column_int64(row, 0), (uint64_t)sqlite3_column_int64(row, 1));
   return unlock(ledger, GHEE_SQL_CHUNKS, status == GHEE_NOT_FOUND ? GHEE_OK : status);
 }
 
@@ -293,7 +289,8 @@ static ghee_status give_file(ghee_ledger_database *of, sqlite3_stmt *row,
                            .rows = (uint64_t)sqlite3_column_int64(row, 1),
                            .size_bytes = (uint64_t)sqlite3_column_int64(row, 2),
                            .checksum = (const char *)sqlite3_column_text(row, 3),
-                           .dead_letter = sqlite3_column_int(row, 4)};
+                           .dead_letter = sqlite3_column_int(row, 4),
+                           .commit = (uint64_t)sqlite3_column_int64(row, 5)};
   if (!file.name || !file.checksum) return ghee_ledger_database_fail(of, "read the files", err);
   return each(user, &file, err);
 }

@@ -40,30 +40,29 @@ ghee_status ghee_ledger_get(ghee_ledger *ledger, const char *key, void **value, 
 ghee_status ghee_ledger_turn(ghee_ledger *ledger, const char *key, const void *value, size_t size_bytes, ghee_error *err);
 
 /* ---- jobs with a sink ---- */
-/** A finished, durable file of the staging folder, and whole chunks that it holds. */
+/** A finished, durable file of the staging folder. */
 typedef struct ghee_ledger_file {
   const char *name;           /* relative to the staging folder; unique */
   uint64_t rows, size_bytes;
   const char *checksum;       /* "blake2b:hex" */
-  const uint32_t *chunks;     /* whose results are in it */
-  size_t n_chunks;
   bool dead_letter;           /* belongs to the dead-letter output */
+  uint64_t commit;            /* given by each_file: the same for all that one commit wrote, never 0 */
 } ghee_ledger_file;
 
-/** One transaction: all files and all their chunks, or none. A chunk that is done already makes it GHEE_EXISTS.
- *  Queued; the result comes by ghee_ledger_next with `ticket`. Files without chunks are fine. */
-ghee_status ghee_ledger_commit_files(ghee_ledger *ledger, const ghee_ledger_file *files, size_t n, uint64_t ticket, ghee_error *err);
-/** Chunks that are done without a file of their own (all rows dropped). Queued likewise. */
-ghee_status ghee_ledger_commit_chunks(ghee_ledger *ledger, const uint32_t *chunks, size_t n, uint64_t ticket, ghee_error *err);
+/** One transaction: all files and all chunks, or none. The rows of the chunks are in the files and in no others; without files they
+ *  gave none. A chunk that is done already makes it GHEE_EXISTS, as does a name that is known. Both may be empty.
+ *  Queued, with copies; the result comes by ghee_ledger_next with `ticket`. */
+ghee_status ghee_ledger_commit(ghee_ledger *ledger, const ghee_ledger_file *files, size_t n_files, const uint32_t *chunks, size_t n_chunks, uint64_t ticket,
+                               ghee_error *err);
 /** A result of a queued write, in the order of queueing: GHEE_OK, and err->status (err is needed) says how the write went.
  *  GHEE_AGAIN: none.  Thread: any.  Blocks: no. */
 ghee_status ghee_ledger_next(ghee_ledger *ledger, uint64_t *ticket, ghee_error *err);
 
-/** Walks what is recorded (before or between commits; not concurrently with queued writes), in order of number and name. `each` may
- *  queue commits, and must call nothing else of the ledger. Blocks: yes. */
-ghee_status ghee_ledger_each_chunk(ghee_ledger *ledger, void (*each)(void *user, uint32_t chunk), void *user, ghee_error *err);
+/** Walks what is recorded (before or between commits; not concurrently with queued writes), in order of number and name. `commit` is that
+ *  of the chunk's files, 0 if it has none. `each` may queue commits, and must call nothing else of the ledger. Blocks: yes. */
+ghee_status ghee_ledger_each_chunk(ghee_ledger *ledger, void (*each)(void *user, uint32_t chunk, uint64_t commit), void *user, ghee_error *err);
 ghee_status ghee_ledger_each_file(ghee_ledger *ledger, ghee_status (*each)(void *user, const ghee_ledger_file *file, ghee_error *err),
-                                  void *user, ghee_error *err); /* chunks are not filled */
+                                  void *user, ghee_error *err);
 
 /* ---- jobs that train ---- */
 /** A checkpoint is whole only when every rank's part is stored: one transaction. `position` is opaque, ≤ 4 kB a rank. */

@@ -45,12 +45,14 @@ static ghee_status result(ghee_ledger *ledger, uint64_t *ticket, ghee_error *err
 static void commit(ghee_ledger *ledger, uint32_t chunk) {
   uint64_t ticket;
   ghee_error err;
-  assert_int_equal(ghee_ledger_commit_chunks(ledger, &chunk, 1, chunk, NULL), GHEE_OK);
+  assert_int_equal(ghee_ledger_commit(ledger, NULL, 0, &chunk, 1, chunk, NULL), GHEE_OK);
   assert_int_equal(result(ledger, &ticket, &err), GHEE_OK);
   assert_int_equal(ticket, chunk);
 }
 
-static void append_chunk(void *user, uint32_t chunk) { sprintf((char *)user + strlen(user), "%u ", (unsigned)chunk); }
+static void append_chunk(void *user, uint32_t chunk, uint64_t commit) {
+  sprintf((char *)user + strlen(user), commit ? "%u/%d " : "%u ", (unsigned)chunk, (int)commit);
+}
 
 static const char *chunks(ghee_ledger *ledger) {
   static char text[4096];
@@ -61,8 +63,8 @@ static const char *chunks(ghee_ledger *ledger) {
 
 static ghee_status append_file(void *user, const ghee_ledger_file *file, ghee_error *err) {
   (void)err;
-  sprintf((char *)user + strlen(user), "%s:%llu:%llu:%s:%d ", file->name, (unsigned long long)file->rows, (unsigned long long)file->size_bytes,
-          file->checksum, file->dead_letter);
+  sprintf((char *)user + strlen(user), "%s:%llu:%llu:%s:%d/%d ", file->name, (unsigned long long)file->rows, (unsigned long long)file->size_bytes,
+          file->checksum, file->dead_letter, (int)file->commit);
   return GHEE_OK;
 }
 
@@ -155,42 +157,43 @@ static void test_commit(void **state) {
   ghee_error err = {.status = GHEE_IO};
   assert_int_equal(ghee_ledger_next(ledger, &ticket, &err), GHEE_AGAIN);
   assert_false(readable(ledger, 0));
-  uint32_t first[] = {5, 1, UINT32_MAX}, second[] = {0}, bare[] = {7, 3};
+  uint32_t first[] = {5, 1, UINT32_MAX, 0}, bare[] = {7, 3}, later[] = {4};
   char name[16] = "p1", checksum[] = "blake2b:aa";
-  ghee_ledger_file both[] = {{.name = name, .rows = 10, .size_bytes = UINT64_C(1) << 40, .checksum = checksum, .chunks = first, .n_chunks = 3},
-                             {.name = "dead/x", .checksum = "c", .chunks = second, .n_chunks = 1, .dead_letter = true}};
-  assert_int_equal(ghee_ledger_commit_files(ledger, both, 2, UINT64_MAX, NULL), GHEE_OK);
+  ghee_ledger_file both[] = {{.name = name, .rows = 10, .size_bytes = UINT64_C(1) << 40, .checksum = checksum},
+                             {.name = "dead/x", .checksum = "c", .dead_letter = true}}, third = {.name = "p2", .rows = 1, .size_bytes = 1, .checksum = "d"};
+  assert_int_equal(ghee_ledger_commit(ledger, both, 2, first, 4, UINT64_MAX, NULL), GHEE_OK);
   memset(name, 'x', 3); /* what was given is copied */
   first[0] = 1;
   assert_int_equal(result(ledger, &ticket, &err), GHEE_OK);
   assert_true(ticket == UINT64_MAX);
-  assert_int_equal(ghee_ledger_commit_chunks(ledger, bare, 2, 2, NULL), GHEE_OK);
+  assert_int_equal(ghee_ledger_commit(ledger, NULL, 0, bare, 2, 2, NULL), GHEE_OK);
   assert_int_equal(result(ledger, &ticket, &err), GHEE_OK);
   assert_int_equal(ticket, 2);
-  assert_int_equal(ghee_ledger_commit_files(ledger, NULL, 0, 3, NULL), GHEE_OK);
+  assert_int_equal(ghee_ledger_commit(ledger, &third, 1, later, 1, 3, NULL), GHEE_OK);
   assert_int_equal(result(ledger, &ticket, &err), GHEE_OK);
   assert_int_equal(ticket, 3);
   assert_false(readable(ledger, 0));
   for (int i = 0; i < 2; i++) {
-    assert_string_equal(chunks(ledger), "0 1 3 5 7 4294967295 ");
-    assert_string_equal(files(ledger), "dead/x:0:0:c:1 p1:10:1099511627776:blake2b:aa:0 ");
+    assert_string_equal(chunks(ledger), "0/1 1/1 3 4/3 5/1 7 4294967295/1 ");
+    assert_string_equal(files(ledger), "dead/x:0:0:c:1/1 p1:10:1099511627776:blake2b:aa:0/1 p2:1:1:d:0/3 ");
     ledger = reopen(ledger);
   }
   ghee_ledger_close(ledger);
 }
 
 /* Queued while the group before is held up by a reader, so that they share one. */
-static void queue_while_read(void *user, uint32_t chunk) {
+static void queue_while_read(void *user, uint32_t chunk, uint64_t commit) {
+  (void)commit;
   ghee_ledger *ledger = user;
   (void)chunk;
   uint32_t one[] = {10, 11}, twice[] = {12, 10}, last[] = {13};
-  ghee_ledger_file file = {.name = "p", .checksum = "c", .chunks = twice, .n_chunks = 2};
-  ghee_ledger_file same = {.name = "q", .checksum = "c", .chunks = last, .n_chunks = 1};
-  for (int i = 0; i < 3; i++) assert_int_equal(ghee_ledger_commit_chunks(ledger, NULL, 0, 100, NULL), GHEE_OK);
-  assert_int_equal(ghee_ledger_commit_chunks(ledger, one, 2, 101, NULL), GHEE_OK);
-  assert_int_equal(ghee_ledger_commit_files(ledger, &file, 1, 102, NULL), GHEE_OK);
-  assert_int_equal(ghee_ledger_commit_files(ledger, &same, 1, 103, NULL), GHEE_OK);
-  assert_int_equal(ghee_ledger_commit_files(ledger, &same, 1, 104, NULL), GHEE_OK);
+  ghee_ledger_file file = {.name = "p", .checksum = "c"};
+  ghee_ledger_file same = {.name = "q", .checksum = "c"};
+  for (int i = 0; i < 3; i++) assert_int_equal(ghee_ledger_commit(ledger, NULL, 0, NULL, 0, 100, NULL), GHEE_OK);
+  assert_int_equal(ghee_ledger_commit(ledger, NULL, 0, one, 2, 101, NULL), GHEE_OK);
+  assert_int_equal(ghee_ledger_commit(ledger, &file, 1, twice, 2, 102, NULL), GHEE_OK);
+  assert_int_equal(ghee_ledger_commit(ledger, &same, 1, last, 1, 103, NULL), GHEE_OK);
+  assert_int_equal(ghee_ledger_commit(ledger, &same, 1, NULL, 0, 104, NULL), GHEE_OK);
 }
 
 static void test_a_turn_forgets_chunks_and_files(void **state) {
@@ -227,15 +230,15 @@ static void test_refusal_leaves_its_group_alone(void **state) {
     assert_int_equal(ticket, want[i].ticket);
     assert_non_null(strstr(err.message, want[i].reason));
   }
-  assert_string_equal(chunks(ledger), "1 10 11 13 ");
-  assert_string_equal(files(ledger), "q:0:0:c:0 ");
+  assert_string_equal(chunks(ledger), "1 10 11 13/1 ");
+  assert_string_equal(files(ledger), "q:0:0:c:0/1 ");
   ghee_ledger_close(ledger);
 }
 
 static void test_close_commits(void **state) {
   (void)state;
   ghee_ledger *ledger = open_it();
-  for (uint32_t i = 0; i < 100; i++) assert_int_equal(ghee_ledger_commit_chunks(ledger, &i, 1, i, NULL), GHEE_OK);
+  for (uint32_t i = 0; i < 100; i++) assert_int_equal(ghee_ledger_commit(ledger, NULL, 0, &i, 1, i, NULL), GHEE_OK);
   ledger = reopen(ledger);
   assert_int_equal(strlen(chunks(ledger)), 290);
   ghee_ledger_close(ledger);
@@ -254,7 +257,7 @@ static void test_walk_stops(void **state) {
   ghee_error err;
   int seen = 0;
   ghee_ledger_file both[] = {{.name = "a", .checksum = "c"}, {.name = "b", .checksum = "c"}};
-  assert_int_equal(ghee_ledger_commit_files(ledger, both, 2, 1, NULL), GHEE_OK);
+  assert_int_equal(ghee_ledger_commit(ledger, both, 2, NULL, 0, 1, NULL), GHEE_OK);
   assert_int_equal(result(ledger, &ticket, &err), GHEE_OK);
   assert_int_equal(ghee_ledger_each_file(ledger, stop, &seen, &err), GHEE_CANCELED);
   assert_string_equal(err.message, "at a");
@@ -298,7 +301,8 @@ static void test_checkpoint(void **state) {
   ghee_ledger_close(ledger);
 }
 
-static void count_chunk(void *user, uint32_t chunk) {
+static void count_chunk(void *user, uint32_t chunk, uint64_t commit) {
+  (void)commit;
   uint32_t *next = user;
   assert_int_equal(chunk, *next);
   ++*next;
@@ -314,7 +318,7 @@ static void test_a_million_chunks(void **state) {
   int queued = 0;
   for (uint32_t first = 0; first < PIECE; first++) { /* in steps: nearly random for the tree */
     for (uint32_t i = 0; i < PIECE; i++) piece[i] = i * (ALL / PIECE) + (first * 7) % PIECE;
-    assert_int_equal(ghee_ledger_commit_chunks(ledger, piece, PIECE, first, NULL), GHEE_OK);
+    assert_int_equal(ghee_ledger_commit(ledger, NULL, 0, piece, PIECE, first, NULL), GHEE_OK);
     if (++queued == OPEN)
       for (; queued > 0; queued--) assert_int_equal(result(ledger, &ticket, &err), GHEE_OK);
   }
@@ -330,7 +334,7 @@ static void *commit_some(void *arg) {
   uint32_t base = (uint32_t)(uintptr_t)((void **)arg)[1];
   for (uint32_t i = 0; i < 50; i++) {
     uint32_t chunk = base + i, generation;
-    if (ghee_ledger_commit_chunks(ledger, &chunk, 1, chunk, NULL) != GHEE_OK) return "commit";
+    if (ghee_ledger_commit(ledger, NULL, 0, &chunk, 1, chunk, NULL) != GHEE_OK) return "commit";
     if (i % 10 == 0 && ghee_ledger_begin(ledger, &generation, NULL) != GHEE_OK) return "begin";
   }
   return NULL;
@@ -376,7 +380,7 @@ static ghee_status use_all(uint32_t chunk, bool *committed) {
   uint32_t generation;
   char name[32], *text = NULL;
   snprintf(name, sizeof name, "p%u", (unsigned)chunk);
-  ghee_ledger_file file = {.name = name, .checksum = "c", .chunks = &chunk, .n_chunks = 1};
+  ghee_ledger_file file = {.name = name, .checksum = "c"};
   const char *part = "f";
   const void *position = "p";
   size_t size = 1;
@@ -392,7 +396,7 @@ static ghee_status use_all(uint32_t chunk, bool *committed) {
   GHEE_GOTO(status, done, ghee_ledger_get(ledger, "k", &value, &size, &err));
   GHEE_GOTO(status, done, ghee_ledger_commit_checkpoint(ledger, &point, &err));
   GHEE_GOTO(status, done, ghee_ledger_checkpoint_get(ledger, &found, &err));
-  GHEE_GOTO(status, done, ghee_ledger_commit_files(ledger, &file, 1, 1, &err));
+  GHEE_GOTO(status, done, ghee_ledger_commit(ledger, &file, 1, &chunk, 1, 1, &err));
   GHEE_GOTO(status, done, result(ledger, &ticket, &err));
   *committed = true;
   char list[4096] = "";

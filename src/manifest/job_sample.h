@@ -21,7 +21,7 @@ static void job_add_file(job *of, ghee_object_store *store, const char *name, co
   assert_int_equal(ghee_checksum_sink(raw, &sink, NULL), GHEE_OK);
   assert_int_equal(sink->ops->write(sink, text, strlen(text), NULL), GHEE_OK);
   assert_int_equal(sink->ops->finish(sink, NULL), GHEE_OK);
-  assert_int_equal(ghee_manifest_add(&of->manifest, name, 1, strlen(text), ghee_checksum_sink_text(sink), NULL), GHEE_OK);
+  assert_int_equal(ghee_manifest_add(&of->manifest, name, 1, strlen(text), ghee_checksum_sink_text(sink), 0, NULL), GHEE_OK);
   sink->ops->close(sink);
   ghee_free(uri);
 }
@@ -29,7 +29,10 @@ static void job_add_file(job *of, ghee_object_store *store, const char *name, co
 /* A job for `output` that has staged `n` files, each with the job's name in it. */
 static job job_of(ghee_object_store *store, const char *output, const char *name, size_t n) {
   job of = {.manifest = {.job = ghee_strdup(name), .format = ghee_strdup("csv"), .created_ms = 5}};
+  uint32_t commit;
   assert_int_equal(store->ops->staging(store, output, name, &of.staging, NULL), GHEE_OK);
+  assert_int_equal(ghee_manifest_begin(&of.manifest, name, &commit, NULL), GHEE_OK);
+  for (uint32_t i = 0; i < n; i++) assert_int_equal(ghee_manifest_hold(&of.manifest, commit, i, NULL), GHEE_OK);
   char file[64];
   for (size_t i = 0; i < n; i++) {
     snprintf(file, sizeof file, i % 2 ? "part-%s-%d" : "sub/part-%s-%d", name, (int)i);

@@ -19,8 +19,14 @@
 
 static ghee_manifest made(const char *name) {
   ghee_manifest of = {.job = ghee_strdup("scores-1a2b"), .format = ghee_strdup("parquet"), .created_ms = 1700000000123};
-  assert_int_equal(ghee_manifest_add(&of, name, 12, UINT64_C(1) << 40, SUM, NULL), GHEE_OK);
-  assert_int_equal(ghee_manifest_add(&of, "sub/part-2.parquet", 0, INT64_MAX, SUM, NULL), GHEE_OK);
+  static const uint32_t chunks[] = {0, 1, 2, 4, 7, 8, UINT32_MAX};
+  uint32_t older, newer;
+  assert_int_equal(ghee_manifest_begin(&of, "scores-0", &older, NULL), GHEE_OK);
+  assert_int_equal(ghee_manifest_begin(&of, "scores-1a2b", &newer, NULL), GHEE_OK);
+  for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) assert_int_equal(ghee_manifest_hold(&of, newer, chunks[i], NULL), GHEE_OK);
+  assert_int_equal(ghee_manifest_hold(&of, older, 4, NULL), GHEE_OK); /* another job's */
+  assert_int_equal(ghee_manifest_add(&of, name, 12, UINT64_C(1) << 40, SUM, newer, NULL), GHEE_OK);
+  assert_int_equal(ghee_manifest_add(&of, "sub/part-2.parquet", 0, INT64_MAX, SUM, older, NULL), GHEE_OK);
   return of;
 }
 
@@ -37,6 +43,14 @@ static void back_is_equal(const ghee_manifest *of) {
     assert_string_equal(back.files[i].name, of->files[i].name);
     assert_string_equal(back.files[i].checksum, of->files[i].checksum);
     assert_true(back.files[i].rows == of->files[i].rows && back.files[i].size_bytes == of->files[i].size_bytes);
+    assert_int_equal(back.files[i].commit, of->files[i].commit);
+  }
+  assert_int_equal(back.n_commits, of->n_commits);
+  for (size_t i = 0; i < of->n_commits; i++) {
+    assert_string_equal(back.commits[i].job, of->commits[i].job);
+    assert_int_equal(back.commits[i].count, of->commits[i].count);
+    for (size_t j = 0; j < of->commits[i].count; j++)
+      assert_true(back.commits[i].ranges[j].first == of->commits[i].ranges[j].first && back.commits[i].ranges[j].last == of->commits[i].ranges[j].last);
   }
   ghee_manifest_fini(&back);
   ghee_buffer_fini(&json);
@@ -73,7 +87,7 @@ static void test_every_character(void **state) {
     if (n < 300 && code != 0xffff) continue;
     name[n] = 0;
     n = 0;
-    assert_int_equal(ghee_manifest_add(&of, name, code, 0, SUM, NULL), GHEE_OK);
+    assert_int_equal(ghee_manifest_add(&of, name, code, 0, SUM, GHEE_MANIFEST_NO_COMMIT, NULL), GHEE_OK);
   }
   back_is_equal(&of);
   ghee_manifest_fini(&of);
@@ -84,11 +98,14 @@ static void test_many_files(void **state) {
   ghee_manifest of = {.job = ghee_strdup("j"), .format = ghee_strdup("csv")};
   ghee_error err;
   char name[32];
-  for (int i = 0; i < 150000; i++) {
-    snprintf(name, sizeof name, "part-%06d", i);
-    assert_int_equal(ghee_manifest_add(&of, name, 1, 1, SUM, NULL), GHEE_OK);
+  uint32_t commit;
+  for (uint32_t i = 0; i < GHEE_MANIFEST_MOST_FILES; i++) {
+    snprintf(name, sizeof name, "part-%06d", (int)i);
+    assert_int_equal(ghee_manifest_begin(&of, "j", &commit, NULL), GHEE_OK);
+    assert_int_equal(ghee_manifest_hold(&of, commit, i, NULL), GHEE_OK);
+    assert_int_equal(ghee_manifest_add(&of, name, 1, 1, SUM, commit, NULL), GHEE_OK);
   }
-  assert_int_equal(ghee_manifest_add(&of, "one more", 1, 1, SUM, &err), GHEE_LIMIT);
+  assert_int_equal(ghee_manifest_add(&of, "one more", 1, 1, SUM, commit, &err), GHEE_LIMIT);
   assert_non_null(strstr(err.message, "target_file_size"));
   back_is_equal(&of);
   ghee_manifest_fini(&of);
@@ -104,7 +121,7 @@ static void test_encode_refuses(void **state) {
     ghee_manifest of = made("good");
     ghee_buffer json = {0};
     ghee_error err;
-    assert_int_equal(ghee_manifest_add(&of, bad[i].name, bad[i].rows, bad[i].size_bytes, bad[i].checksum, NULL), GHEE_OK);
+    assert_int_equal(ghee_manifest_add(&of, bad[i].name, bad[i].rows, bad[i].size_bytes, bad[i].checksum, 1, NULL), GHEE_OK);
     assert_int_equal(ghee_manifest_encode(&of, &json, &err), GHEE_INVALID);
     assert_int_equal(json.size, 0);
     ghee_buffer_fini(&json);
@@ -112,7 +129,31 @@ static void test_encode_refuses(void **state) {
   }
 }
 
+static void test_encode_refuses_chunks(void **state) {
+  (void)state;
+  ghee_manifest of = made("good");
+  ghee_buffer json = {0};
+  ghee_error err;
+  uint32_t commit;
+  assert_int_equal(ghee_manifest_hold(&of, 0, 4, &err), GHEE_INVALID); /* it has that one */
+  assert_int_equal(ghee_manifest_hold(&of, 0, 3, &err), GHEE_INVALID);
+  assert_int_equal(ghee_manifest_begin(&of, "scores-1a2b", &commit, NULL), GHEE_OK);
+  assert_int_equal(ghee_manifest_hold(&of, commit, 3, NULL), GHEE_OK);
+  assert_int_equal(ghee_manifest_hold(&of, commit, 8, NULL), GHEE_OK);
+  assert_int_equal(ghee_manifest_encode(&of, &json, &err), GHEE_INVALID);
+  assert_string_equal(err.message, "chunk 8 of job scores-1a2b is in two commits");
+  ghee_manifest_fini(&of);
+  of = made("good");
+  assert_int_equal(ghee_manifest_add(&of, "a", 0, 0, SUM, 2, NULL), GHEE_OK);
+  assert_int_equal(ghee_manifest_encode(&of, &json, &err), GHEE_INVALID);
+  assert_string_equal(err.message, "there is no commit 2 (of a)");
+  ghee_manifest_fini(&of);
+  ghee_buffer_fini(&json);
+}
+
 #define FILE_OF(name, rest) "{\"name\": \"" name "\", \"rows\": 1, \"size_bytes\": 2, \"checksum\": \"" SUM "\"" rest "}"
+#define COMMITS(list, rest) "{\"version\": 2, \"job\": \"j\", \"format\": \"csv\", \"created_ms\": 0, \"commits\": " list ", \"files\": [" rest "]}"
+#define HOLDS(chunks) "{\"job\": \"j\", \"chunks\": \"" chunks "\"}"
 #define HEAD "{\"version\": 1, \"job\": \"j\", \"format\": \"csv\", \"created_ms\": 0, \"files\": "
 
 static void test_decode_refuses(void **state) {
@@ -136,7 +177,21 @@ static void test_decode_refuses(void **state) {
       {HEAD "[{\"name\": \"a\", \"rows\": 1, \"size_bytes\": 99999999999999999999, \"checksum\": \"" SUM "\"}]}", ":1:", GHEE_CORRUPT},
       {HEAD "[{\"name\": \"a\", \"rows\": 1, \"size_bytes\": 2, \"checksum\": \"blake2b:xyz\"}]}", "blake2b:xyz", GHEE_CORRUPT},
       {HEAD "[{\"name\": [], \"rows\": 1, \"size_bytes\": 2, \"checksum\": \"" SUM "\"}]}", ":1:", GHEE_CORRUPT},
-      {"{\"version\": 2, \"new\": []}", "newer", GHEE_UNSUPPORTED},
+      {COMMITS("{}", ""), "must be a list", GHEE_CORRUPT},
+      {COMMITS("[1]", ""), "must be a map", GHEE_CORRUPT},
+      {COMMITS("[{}]", ""), "needs job and chunks", GHEE_CORRUPT},
+      {COMMITS("[" HOLDS("a") "]", ""), "0-5,9", GHEE_CORRUPT},
+      {COMMITS("[" HOLDS("1,") "]", ""), "0-5,9", GHEE_CORRUPT},
+      {COMMITS("[" HOLDS("1-") "]", ""), "0-5,9", GHEE_CORRUPT},
+      {COMMITS("[" HOLDS("-1") "]", ""), "0-5,9", GHEE_CORRUPT},
+      {COMMITS("[" HOLDS("1 2") "]", ""), "0-5,9", GHEE_CORRUPT},
+      {COMMITS("[" HOLDS("4294967296") "]", ""), "0-5,9", GHEE_CORRUPT},
+      {COMMITS("[" HOLDS("5-4") "]", ""), "must rise", GHEE_CORRUPT},
+      {COMMITS("[" HOLDS("1-4,4") "]", ""), "must rise", GHEE_CORRUPT},
+      {COMMITS("[" HOLDS("1-4") ", " HOLDS("0,3") "]", ""), "chunk 3 of job j is in two commits", GHEE_CORRUPT},
+      {COMMITS("[" HOLDS("1") "]", FILE_OF("a", ", \"commit\": 1")), "no commit 1", GHEE_CORRUPT},
+      {COMMITS("[" HOLDS("1") "]", FILE_OF("a", ", \"commit\": -1")), ":1:", GHEE_CORRUPT},
+      {"{\"version\": 3, \"new\": []}", "newer", GHEE_UNSUPPORTED},
       {"{\"version\": 0, \"job\": \"j\", \"format\": \"f\", \"files\": []}", "", GHEE_CORRUPT},
       {"{\"job\": \"j\", \"format\": \"f\", \"files\": []}", "", GHEE_CORRUPT},
       {"{\"version\": 1, \"format\": \"f\", \"files\": []}", "", GHEE_CORRUPT},
@@ -149,6 +204,16 @@ static void test_decode_refuses(void **state) {
     if (!strstr(err.message, bad[i].where)) fail_msg("%s: %s", bad[i].json, err.message);
     assert_true(out.created_ms == 77 && !out.job);
   }
+}
+
+static void test_version_1(void **state) {
+  (void)state;
+  static const char json[] = HEAD "[" FILE_OF("a", "") "]}";
+  ghee_manifest of = {0};
+  assert_int_equal(ghee_manifest_decode(json, strlen(json), &of, NULL), GHEE_OK);
+  assert_true(of.count == 1 && of.n_commits == 0 && of.files[0].commit == GHEE_MANIFEST_NO_COMMIT);
+  back_is_equal(&of);
+  ghee_manifest_fini(&of);
 }
 
 static void test_truncated_and_flipped(void **state) {
@@ -176,8 +241,12 @@ static ghee_status all_calls(void *user, ghee_error *err) {
   ghee_manifest of = {0}, back = {0};
   ghee_buffer json = {0};
   ghee_status status;
-  GHEE_GOTO(status, done, ghee_manifest_add(&of, "a", 1, 2, SUM, err));
-  GHEE_GOTO(status, done, ghee_manifest_add(&of, "b", 1, 2, SUM, err));
+  uint32_t commit;
+  GHEE_GOTO(status, done, ghee_manifest_begin(&of, "j", &commit, err));
+  GHEE_GOTO(status, done, ghee_manifest_hold(&of, commit, 1, err));
+  GHEE_GOTO(status, done, ghee_manifest_hold(&of, commit, 3, err));
+  GHEE_GOTO(status, done, ghee_manifest_add(&of, "a", 1, 2, SUM, commit, err));
+  GHEE_GOTO(status, done, ghee_manifest_add(&of, "b", 1, 2, SUM, commit, err));
   GHEE_GOTO(status, done, ghee_manifest_encode(&of, &json, err));
   GHEE_GOTO(status, done, ghee_manifest_decode((const char *)json.data, json.size, &back, err));
 done:
@@ -256,7 +325,7 @@ static void test_checksum_of_failure(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_every_character),       cmocka_unit_test(test_many_files),
-      cmocka_unit_test(test_encode_refuses),  cmocka_unit_test(test_decode_refuses),        cmocka_unit_test(test_truncated_and_flipped),
+      cmocka_unit_test(test_encode_refuses), cmocka_unit_test(test_encode_refuses_chunks),  cmocka_unit_test(test_decode_refuses),        cmocka_unit_test(test_version_1), cmocka_unit_test(test_truncated_and_flipped),
       cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_checksum),              cmocka_unit_test(test_checksum_of_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

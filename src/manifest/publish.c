@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "manifest/manifest.h"
+#include "manifest/check.h"
 #include "storage/replaced.h"
 
 /* The manifest of an output, empty if it has none or not a good one. */
@@ -20,22 +20,44 @@ static ghee_status read_present(ghee_object_store *store, const char *uri, bool 
   return status;
 }
 
+/* Copies a commit; its index in `out` is kept in `to`, so that it is copied once. */
+static ghee_status copy_commit(const ghee_manifest_commit *from, uint32_t *to, ghee_manifest *out, ghee_error *err) {
+  if (*to != GHEE_MANIFEST_NO_COMMIT) return GHEE_OK;
+  GHEE_TRY(ghee_manifest_begin(out, from->job, to, err));
+  for (size_t i = 0; i < from->count; i++) GHEE_TRY(ghee_manifest_hold_range(&out->commits[*to], from->ranges[i], err));
+  return GHEE_OK;
+}
+
+/* Copies the files that `replaced` does not name, with their commits, and with `all` those commits too that have none. */
+static ghee_status copy_files(const ghee_manifest *from, const ghee_replaced *replaced, bool all, uint32_t *commits, ghee_manifest *out, ghee_error *err) {
+  for (size_t i = 0; i < from->n_commits; i++) commits[i] = GHEE_MANIFEST_NO_COMMIT;
+  for (size_t i = 0; all && i < from->n_commits; i++) GHEE_TRY(copy_commit(&from->commits[i], &commits[i], out, err));
+  for (size_t i = 0; i < from->count; i++) {
+    const ghee_manifest_file *file = &from->files[i];
+    uint32_t none = GHEE_MANIFEST_NO_COMMIT, *commit = file->commit == none ? &none : &commits[file->commit];
+    if (replaced && ghee_replaced_has(replaced, file->name)) continue;
+    if (commit != &none) GHEE_TRY(copy_commit(&from->commits[file->commit], commit, out, err));
+    GHEE_TRY(ghee_manifest_add(out, file->name, file->rows, file->size_bytes, file->checksum, *commit, err));
+  }
+  return GHEE_OK;
+}
+
+static ghee_status copy_all(const ghee_manifest *from, const ghee_replaced *replaced, bool all, ghee_manifest *out, ghee_error *err) {
+  uint32_t *commits = ghee_alloc(from->n_commits * sizeof *commits);
+  if (!commits) return ghee_error_no_memory(err, "writing a manifest");
+  ghee_status status = copy_files(from, replaced, all, commits, out, err);
+  ghee_free(commits);
+  return status;
+}
+
 /* What was there and stays there, then what comes. */
 static ghee_status merge(const ghee_manifest *present, const ghee_replaced *replaced, const ghee_manifest *manifest, ghee_manifest *out, ghee_error *err) {
   out->created_ms = manifest->created_ms;
   out->job = ghee_strdup(manifest->job);
   out->format = ghee_strdup(manifest->format ? manifest->format : "");
   if (!out->job || !out->format) return ghee_error_no_memory(err, "writing a manifest");
-  for (size_t i = 0; i < present->count; i++) {
-    const ghee_manifest_file *file = &present->files[i];
-    if (ghee_replaced_has(replaced, file->name)) continue;
-    GHEE_TRY(ghee_manifest_add(out, file->name, file->rows, file->size_bytes, file->checksum, err));
-  }
-  for (size_t i = 0; i < manifest->count; i++) {
-    const ghee_manifest_file *file = &manifest->files[i];
-    GHEE_TRY(ghee_manifest_add(out, file->name, file->rows, file->size_bytes, file->checksum, err));
-  }
-  return GHEE_OK;
+  GHEE_TRY(copy_all(present, replaced, false, out, err));
+  return copy_all(manifest, NULL, true, out, err);
 }
 
 static ghee_status put(ghee_object_store *store, const char *folder, const char *name, const void *data, size_t size, ghee_error *err) {

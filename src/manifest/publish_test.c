@@ -172,6 +172,49 @@ static void test_second_job_is_refused(void **state) {
   job_fini(&nobody);
 }
 
+/* The job and the number of chunks of each file, in the order of the manifest. */
+static const char *commits_of_files(void) {
+  static char text[1024];
+  ghee_manifest found = {0};
+  assert_int_equal(ghee_manifest_read(store, at("out"), &found, NULL), GHEE_OK);
+  text[0] = 0;
+  for (size_t i = 0; i < found.count; i++) {
+    assert_true(found.files[i].commit < found.n_commits);
+    const ghee_manifest_commit *commit = &found.commits[found.files[i].commit];
+    sprintf(text + strlen(text), "%s %s %u; ", found.files[i].name, commit->job, commit->count ? (unsigned)(commit->ranges[0].last + 1) : 0);
+  }
+  sprintf(text + strlen(text), "%zu commits", found.n_commits);
+  ghee_manifest_fini(&found);
+  return text;
+}
+
+static void test_chunks_stay_with_their_job(void **state) {
+  (void)state;
+  publish_new("one", 3, GHEE_PUBLISH_ERROR);
+  publish_new("two", 1, GHEE_PUBLISH_APPEND);
+  assert_string_equal(commits_of_files(), "sub/part-one-0 one 3; part-one-1 one 3; sub/part-one-2 one 3; sub/part-two-0 two 1; 2 commits");
+  job three = job_new("three", 1); /* replaces sub/ */
+  uint32_t bare;
+  assert_int_equal(ghee_manifest_begin(&three.manifest, "three", &bare, NULL), GHEE_OK);
+  assert_int_equal(ghee_manifest_hold(&three.manifest, bare, 1, NULL), GHEE_OK);
+  assert_int_equal(publish(&three, GHEE_PUBLISH_PARTITIONS, NULL), GHEE_OK);
+  job_fini(&three);
+  assert_string_equal(commits_of_files(), "part-one-1 one 3; sub/part-three-0 three 1; 3 commits");
+  publish_new("four", 1, GHEE_PUBLISH_APPEND); /* of earlier jobs, commits without a file go */
+  assert_string_equal(commits_of_files(), "part-one-1 one 3; sub/part-three-0 three 1; sub/part-four-0 four 1; 3 commits");
+}
+
+static void test_verify_finds_a_lost_chunk(void **state) {
+  (void)state;
+  job of = job_new("j", 1);
+  assert_int_equal(ghee_manifest_hold(&of.manifest, 0, 2, NULL), GHEE_OK);
+  assert_int_equal(publish(&of, GHEE_PUBLISH_ERROR, NULL), GHEE_OK);
+  job_fini(&of);
+  ghee_error err;
+  assert_int_equal(ghee_manifest_verify(store, at("out"), NULL, NULL, NULL, &err), GHEE_CORRUPT);
+  assert_non_null(strstr(err.message, "chunk 1 of job j is in no commit"));
+}
+
 static void write_text(const char *relative, const char *text) {
   FILE *file = fopen(at(relative), "w");
   assert_non_null(file);
@@ -255,6 +298,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_killed_at_every_call, setup, teardown),
       cmocka_unit_test_setup_teardown(test_every_allocation_fails_once, setup, teardown),
       cmocka_unit_test_setup_teardown(test_second_job_is_refused, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_chunks_stay_with_their_job, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_verify_finds_a_lost_chunk, setup, teardown),
       cmocka_unit_test_setup_teardown(test_damaged_manifest_of_the_output, setup, teardown),
       cmocka_unit_test_setup_teardown(test_verify_finds_all, setup, teardown),
       cmocka_unit_test_setup_teardown(test_more_findings_than_fit, setup, teardown),

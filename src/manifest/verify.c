@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 #include "manifest/checksum.h"
-#include "manifest/manifest.h"
+#include "manifest/check.h"
 
 enum { BLOCK = 1 << 20 };
 
@@ -88,6 +88,17 @@ static ghee_status check_listed(void *user, const ghee_object_info *info, ghee_e
   return GHEE_OK;
 }
 
+/* A job commits all of its chunks, from 0 on. */
+static ghee_status check_chunks(verification *of, ghee_error *err) {
+  int64_t gap;
+  GHEE_TRY(ghee_manifest_first_gap(&of->manifest, &gap, err));
+  if (gap < 0) return GHEE_OK;
+  size_t before = of->findings.size;
+  ghee_buffer_printf(&of->findings, "\n_manifest.json: chunk %lld of job %s is in no commit", (long long)gap, of->manifest.job);
+  end_finding(of, before);
+  return GHEE_OK;
+}
+
 static ghee_status check_success(verification *of, ghee_error *err) {
   char *uri = ghee_uri_join(of->uri, "_SUCCESS");
   if (!uri) return ghee_error_no_memory(err, "verifying an output");
@@ -135,6 +146,7 @@ ghee_status ghee_manifest_verify(ghee_object_store *store, const char *uri, void
     status = check_file(&of, &of.manifest.files[i], err);
   }
   if (status == GHEE_OK && progress) progress(user, of.manifest.count, of.manifest.count);
+  if (status == GHEE_OK) status = check_chunks(&of, err);
   if (status == GHEE_OK) status = check_success(&of, err);
   if (status == GHEE_OK) status = store->ops->list(store, uri, check_listed, &of, err);
   if (status == GHEE_OK) status = report(&of, err);

@@ -13,7 +13,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from storages import shared_memory  # noqa: E402
+from storages import chunks_of, shared_memory  # noqa: E402
 
 
 def make_input(folder, rows, files=8, group=500, seed=1, others=0):
@@ -160,6 +160,10 @@ class Run:
 
             self.sink.get(f"{self.name}/out", self.out)
             ids = [pq.ParquetFile(f).read()["id"].to_numpy() for f in sorted(self.out.rglob("*.parquet"))]
+            if (text := self.out / "_manifest.json").exists():  # a topic has none
+                manifest = json.loads(text.read_text())
+                chunks = chunks_of(manifest, manifest["job"])
+                assert chunks == list(range(len(chunks))), f"the chunks of the manifest are {chunks}"
             if self.job.get("sorted"):
                 assert all(np.all(np.diff(of_file) > 0) for of_file in ids), "a file is not in order"
             rows += self.job.get("partitioned", False)  # the old one that stays

@@ -117,8 +117,12 @@ static void manifests(void) {
     if (ghee_manifest_encode(&manifest, &json, NULL) == GHEE_OK) seed("manifest", json.data, json.size);
     ghee_buffer_clear(&json);
     char name[32];
+    uint32_t commit;
     snprintf(name, sizeof name, "part-%d.parquet", i);
-    if (ghee_manifest_add(&manifest, name, 10, 100, "blake2b:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", NULL) != GHEE_OK) exit(1);
+    if (ghee_manifest_begin(&manifest, "job-1", &commit, NULL) != GHEE_OK) exit(1);
+    for (uint32_t chunk = 0; chunk < 9; chunk++)
+      if (chunk % 3 != (uint32_t)i && ghee_manifest_hold(&manifest, commit, 9 * (uint32_t)i + chunk, NULL) != GHEE_OK) exit(1);
+    if (ghee_manifest_add(&manifest, name, 10, 100, "blake2b:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", commit, NULL) != GHEE_OK) exit(1);
   }
   ghee_buffer_fini(&json);
   ghee_manifest_fini(&manifest);

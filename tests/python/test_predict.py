@@ -14,6 +14,7 @@ import pytest
 import ghee
 from conftest import read_ids
 from ghee.task import LocalTask
+from storages import chunks_of
 
 
 def double(batch):
@@ -55,6 +56,26 @@ def test_manifest_says_when(ids, tmp_path):
     before = time.time()
     LocalTask(ids(10), preprocess=double, output=tmp_path / "out").run()
     assert before <= json.loads((tmp_path / "out" / "_manifest.json").read_text())["created_ms"] / 1000 + 0.001 <= time.time() + 0.001
+
+
+def test_manifest_says_which_chunks_are_in_which_files(ids, tmp_path):
+    def manifest_of(last, **output):
+        task = dict(preprocess=ghee.Stage(lambda batch: {"id": batch["id"][batch["id"] < last]}, workers=3, batch_size=100))
+        LocalTask(folder, **task, output=ghee.Output(tmp_path / "out", **output)).run()
+        return json.loads((tmp_path / "out" / "_manifest.json").read_text())
+
+    folder = ids(10_000, files=8)
+    first = manifest_of(7_500, target_file_size="1KiB")
+    chunks = chunks_of(first, first["job"])
+    assert len(chunks) >= 8 and chunks == list(range(len(chunks)))
+    assert sum(f["rows"] for f in first["files"]) == 7_500
+    assert {f["commit"] for f in first["files"]} <= set(range(len(first["commits"])))
+
+    second = manifest_of(0, mode="append")  # no row comes through
+    assert second["files"] == [{**f, "commit": g["commit"]} for f, g in zip(first["files"], second["files"])]
+    assert [c["chunks"] for c in second["commits"] if c["job"] == second["job"]] == [f"0-{len(chunks) - 1}"]
+    jobs = {second["commits"][f["commit"]]["job"] for f in second["files"]}
+    assert jobs == {first["job"]}
 
 
 def test_three_stages(ids, tmp_path):

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The output side of the coordinator: whole chunks are accepted once, their files recorded, and in the end published. */
+ * The output side of the coordinator: whole chunks are accepted once and their files recorded. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "manifest/manifest.h"
 #include "runtime/coordinator/coordinator.h"
 
-static void finish_chunk(void *user, uint32_t chunk) {
+static void finish_chunk(void *user, uint32_t chunk, uint64_t commit) {
+  (void)commit;
   ghee_coordinator *of = user;
   ghee_chunks_finish(&of->chunks, of->chunks.epoch, chunk);
   of->chunks.leased++;
@@ -103,16 +103,13 @@ void ghee_commits_forget_files(ghee_crew_member *member) {
 /* Files and chunks of one ticket to the ledger. */
 static ghee_status record(ghee_coordinator *of, const ghee_crew_member *member, const ghee_commit *commit, ghee_error *err) {
   size_t n = member->files.count;
-  if (n == 0) return ghee_ledger_commit_chunks(of->ledger, commit->chunks, commit->n_chunks, commit->ticket, err);
   ghee_ledger_file *files = ghee_alloc_zero(n, sizeof *files);
   if (!files) return ghee_error_no_memory(err, "recording a file");
   for (size_t i = 0; i < n; i++) {
     const ghee_say_file *said = &member->files.items[i];
     files[i] = (ghee_ledger_file){.name = said->name, .rows = said->rows, .size_bytes = said->size_bytes, .checksum = said->checksum, .dead_letter = said->dead_letter};
   }
-  files[0].chunks = commit->chunks; /* once: all of it is one transaction */
-  files[0].n_chunks = commit->n_chunks;
-  ghee_status status = ghee_ledger_commit_files(of->ledger, files, n, commit->ticket, err);
+  ghee_status status = ghee_ledger_commit(of->ledger, files, n, commit->chunks, commit->n_chunks, commit->ticket, err);
   ghee_free(files);
   return status;
 }
@@ -185,7 +182,7 @@ static ghee_status take_up(ghee_coordinator *of, uint32_t worker, const ghee_out
   commit->rejected = mark->rejected;
   commit->chunks[0] = mark->chunk;
   ghee_chunks_stage(&of->chunks, mark->epoch, mark->chunk);
-  return ghee_ledger_commit_chunks(of->ledger, commit->chunks, 1, commit->ticket, err);
+  return ghee_ledger_commit(of->ledger, NULL, 0, commit->chunks, 1, commit->ticket, err);
 }
 
 ghee_status ghee_commits_before_sink(ghee_coordinator *of, uint32_t worker, ghee_error *err) {
@@ -204,46 +201,9 @@ ghee_status ghee_commits_before_sink(ghee_coordinator *of, uint32_t worker, ghee
   return status == GHEE_OK ? take_up(of, worker, &mark, err) : status;
 }
 
-/* ---- publication ---- */
-
-typedef struct listing { ghee_manifest *manifest; bool dead_letters; } listing;
-
-static ghee_status list_file(void *user, const ghee_ledger_file *file, ghee_error *err) {
-  listing *of = user;
-  if (file->dead_letter != of->dead_letters) return GHEE_OK;
-  return ghee_manifest_add(of->manifest, file->name, file->rows, file->size_bytes, file->checksum, err);
-}
-
-static ghee_status publish(ghee_coordinator *of, const char *uri, const char *staging, ghee_publish_mode mode, const char *format, bool dead_letters,
-                           ghee_error *err) {
-  /* A round is known by its number, so that it is added once. */
-  char *job = of->rounds ? ghee_asprintf("%s-%u", of->id, ghee_rounds_number(of)) : ghee_strdup(of->id);
-  ghee_manifest manifest = {.job = job, .format = ghee_strdup(format), .created_ms = ghee_clock_wall_ms()};
-  listing to = {.manifest = &manifest, .dead_letters = dead_letters};
-  ghee_status status = manifest.job && manifest.format ? ghee_ledger_each_file(of->ledger, list_file, &to, err) : ghee_error_no_memory(err, "publishing");
-  if (status == GHEE_OK && !(dead_letters && manifest.count == 0)) status = ghee_manifest_publish(of->store, staging, uri, mode, &manifest, err);
-  ghee_manifest_fini(&manifest);
-  return status;
-}
-
-static ghee_status publish_all(ghee_coordinator *of, ghee_error *err) {
-  static const ghee_publish_mode modes[] = {[GHEE_OUTPUT_ERROR] = GHEE_PUBLISH_ERROR, [GHEE_OUTPUT_OVERWRITE] = GHEE_PUBLISH_OVERWRITE,
-                                            [GHEE_OUTPUT_APPEND] = GHEE_PUBLISH_APPEND, [GHEE_OUTPUT_PARTITIONS] = GHEE_PUBLISH_PARTITIONS};
-  GHEE_TRY(ghee_ledger_set_state(of->ledger, GHEE_JOB_PUBLISHING, 0, "", err));
-  if (of->spec->dead_letter_uri) {
-    char *staging;
-    GHEE_TRY(of->store->ops->staging(of->store, of->spec->dead_letter_uri, of->id, &staging, err));
-    ghee_status status = publish(of, of->spec->dead_letter_uri, staging, GHEE_PUBLISH_APPEND, "jsonl", true, err);
-    ghee_free(staging);
-    GHEE_TRY(status);
-  }
-  ghee_publish_mode mode = of->rounds && ghee_rounds_number(of) > 0 ? GHEE_PUBLISH_APPEND : modes[of->spec->mode];
-  return publish(of, of->spec->output_uri, of->staging, mode, of->spec->output_format, false, err);
-}
-
 /* Everything is done and recorded. */
 static ghee_status complete(ghee_coordinator *of, ghee_error *err) {
-  if (!of->spec->output_log) GHEE_TRY(publish_all(of, err)); /* a topic has it already */
+  if (!of->spec->output_log) GHEE_TRY(ghee_publication_run(of, err)); /* a topic has it already */
   if (!of->rounds || of->chunks.closed) {
     ghee_coordinator_succeed(of);
     return GHEE_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The inside of the coordinator: one thread, one loop over descriptors. Nothing blocks in it but the ledger's rare writes and the
- * publication. coordinator.c: life and loop; crew.c: workers and what they say; ranks.c: training; commits.c: the output;
- * progress.c: what users see. */
+ * publication. coordinator.c: life and loop; crew.c: workers and what they say; ranks.c: training; commits.c and publication.c: the
+ * output; progress.c: what users see. */
 #ifndef GHEE_COORDINATOR_COORDINATOR_H
 #define GHEE_COORDINATOR_COORDINATOR_H
 
@@ -135,6 +135,10 @@ ghee_status ghee_commits_on_ledger(ghee_coordinator *of, ghee_error *err);
 ghee_status ghee_commits_before_sink(ghee_coordinator *of, uint32_t worker, ghee_error *err);
 /** FLUSH when every chunk is whole at a sink, publication when all are committed. */
 ghee_status ghee_commits_settle(ghee_coordinator *of, ghee_error *err);
+
+/* ---- publication.c ---- */
+/** Publishes what the ledger holds, the dead letters first. Idempotent. */
+ghee_status ghee_publication_run(ghee_coordinator *of, ghee_error *err);
 
 /* ---- rounds.c: jobs without end ---- */
 typedef struct ghee_rounds ghee_rounds;
