@@ -12,8 +12,9 @@
 
 enum { FRAME_BYTES = 512, DEFAULT_MESSAGE_BYTES = 1000000 }; /* around a record; message.max.bytes of librdkafka */
 enum { DEFAULT_TIMEOUT_S = 120, NEW_TOPIC_MS = 2000 }; /* a topic that was just made is not known to every broker at once */
-/* How long a try waits for its answer. It has to grow: a try that is given up asks anew, and brokers that are slower than it would never be heard. */
-enum { FIRST_PATIENCE_MS = 1000, MOST_PATIENCE_MS = 16000 };
+/* How long a try waits for its answer. It has to grow: a try that is given up asks anew, and brokers that are slower than it would never be heard.
+ * With a short timeout it begins lower, so that there are several tries in it. */
+enum { FIRST_PATIENCE_MS = 1000, MOST_PATIENCE_MS = 16000, TRIES_BY_TIMEOUT = 32 };
 
 static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err, "talking to Kafka"); }
 
@@ -96,7 +97,8 @@ bool ghee_kafka_hopeless(ghee_kafka_client *client) {
 ghee_status ghee_kafka_try(ghee_kafka *log, ghee_kafka_client *client, rd_kafka_resp_err_t (*call)(void *user, int timeout_ms), void *user, const char *doing,
                            ghee_error *err) {
   uint64_t end = ghee_clock_ms() + log->timeout_ms, new_topic_end = ghee_clock_ms() + NEW_TOPIC_MS;
-  for (uint64_t patience = FIRST_PATIENCE_MS;; patience = patience < MOST_PATIENCE_MS ? 2 * patience : patience) {
+  uint64_t first = log->timeout_ms / TRIES_BY_TIMEOUT;
+  for (uint64_t patience = first < FIRST_PATIENCE_MS ? first + 1 : FIRST_PATIENCE_MS;; patience = patience < MOST_PATIENCE_MS ? 2 * patience : patience) {
     uint64_t start = ghee_clock_ms(), left = start < end ? end - start : 1;
     rd_kafka_resp_err_t code = call(user, (int)(patience < left ? patience : left));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return GHEE_OK;

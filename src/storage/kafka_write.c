@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "storage/kafka.h"
 
+enum { STEP_MS = 2000 }; /* of a wait in librdkafka, between two looks at what its callbacks said */
+
 typedef struct kafka_writer {
   ghee_log_writer base;
   ghee_kafka *log;
@@ -54,7 +56,8 @@ typedef rd_kafka_error_t *(*step)(kafka_writer *of, void *user, int timeout_ms);
 /* One step of a transaction, again while it may yet succeed. */
 static ghee_status run_step(kafka_writer *of, step how, void *user, const char *doing, ghee_error *err) {
   for (uint64_t end = ghee_clock_ms() + of->log->timeout_ms;;) {
-    rd_kafka_error_t *error = how(of, user, 2000);
+    uint64_t now = ghee_clock_ms(), left = now < end ? end - now : 1;
+    rd_kafka_error_t *error = how(of, user, left < STEP_MS ? (int)left : STEP_MS);
     if (!error) return GHEE_OK;
     if (ghee_kafka_hopeless(of->client) || !rd_kafka_error_is_retriable(error) || ghee_clock_ms() >= end) return transaction_error(of, error, doing, err);
     rd_kafka_error_destroy(error);
