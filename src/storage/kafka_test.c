@@ -9,6 +9,7 @@
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "storage/c11_threads.h"
@@ -18,19 +19,49 @@
 enum { PRODUCE = 0, LIST_OFFSETS = 2, OFFSET_COMMIT = 8, OFFSET_FETCH = 9, FIND_COORDINATOR = 10, INIT_PRODUCER_ID = 22, ADD_PARTITIONS = 24,
        ADD_OFFSETS = 25, END_TRANSACTION = 26, TRANSACTION_OFFSETS = 28 };
 enum { ANSWERS = 200, PARTITIONS = 3 };
-enum { NEVER_MS = 30000, LATE_MS = 1500 }; /* far behind the timeout, and who waits for it all the same succeeds; behind the first try's end */
+enum { QUESTIONS = 15, ASKED_AGAIN = 6 }; /* the first ones, by ghee; librdkafka goes on with the others */
+enum { NEVER_MS = 30000, LATE_MS = 400 }; /* far behind the timeout, and who waits for it all the same succeeds; behind the first try's end */
+static const char short_s[] = "0.5", short_ms[] = "500", patient_s[] = "8";
 
 static rd_kafka_t *host;
 static rd_kafka_mock_cluster_t *brokers;
 static ghee_record_log *rlog;
+static pthread_t endings[QUESTIONS + ASKED_AGAIN];
+static size_t n_endings;
 
-static void begin(const char *timeout_s, const char *socket_timeout_ms) {
-  char reason[256], uri[512];
+static int open_host(void **state) {
+  char reason[256];
+  (void)state;
+  return (host = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), reason, sizeof reason)) ? 0 : -1;
+}
+
+static int close_host(void **state) {
+  (void)state;
+  while (n_endings > 0) pthread_join(endings[--n_endings], NULL);
+  rd_kafka_destroy(host);
+  return 0;
+}
+
+static int start_brokers(void **state) {
+  (void)state;
+  if (!(brokers = rd_kafka_mock_cluster_new(host, 1))) return -1;
+  return rd_kafka_mock_topic_create(brokers, "topic", PARTITIONS, 1) == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : -1;
+}
+
+static void *destroy(void *of) {
+  rd_kafka_mock_cluster_destroy(of);
+  return NULL;
+}
+
+/* That takes them up to a second, while the next case runs. */
+static int stop_brokers(void **state) {
+  (void)state;
+  return pthread_create(&endings[n_endings++], NULL, destroy, brokers) == 0 ? 0 : -1;
+}
+
+static void open_log(const char *timeout_s, const char *socket_timeout_ms) {
+  char uri[512];
   ghee_settings settings = {0};
-  rd_kafka_conf_t *conf = rd_kafka_conf_new();
-  assert_non_null(host = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof reason));
-  assert_non_null(brokers = rd_kafka_mock_cluster_new(host, 1));
-  assert_int_equal(rd_kafka_mock_topic_create(brokers, "topic", PARTITIONS, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
   snprintf(uri, sizeof uri, "kafka://%s/topic", rd_kafka_mock_cluster_bootstraps(brokers));
   assert_int_equal(ghee_settings_put(&settings, "timeout", timeout_s, NULL), GHEE_OK);
   if (socket_timeout_ms) assert_int_equal(ghee_settings_put(&settings, "socket.timeout.ms", socket_timeout_ms, NULL), GHEE_OK);
@@ -38,11 +69,7 @@ static void begin(const char *timeout_s, const char *socket_timeout_ms) {
   ghee_settings_fini(&settings);
 }
 
-static void end(void) {
-  rlog->ops->close(rlog);
-  rd_kafka_mock_cluster_destroy(brokers);
-  rd_kafka_destroy(host);
-}
+static void close_log(void) { rlog->ops->close(rlog); }
 
 static void hold_back(int16_t request, int for_ms) {
   for (int i = 0; i < ANSWERS; i++)
@@ -89,42 +116,43 @@ typedef struct question {
   const char *socket_timeout_ms; /* where only this ends librdkafka's wait */
 } question;
 
-enum { ASKED_AGAIN = 6 }; /* the first ones, by ghee; librdkafka goes on with the others */
-static const question questions[] = {
+static const question questions[QUESTIONS] = {
     {"offsets, partitions", LIST_OFFSETS, ask_partitions, NULL}, {"offsets, time", LIST_OFFSETS, ask_time, NULL},
     {"coordinator, marks asked for", FIND_COORDINATOR, ask_marks, NULL}, {"marks, asked for", OFFSET_FETCH, ask_marks, NULL},
-    {"coordinator, marks stored", FIND_COORDINATOR, put_marks, NULL}, {"marks, stored", OFFSET_COMMIT, put_marks, "2000"},
+    {"coordinator, marks stored", FIND_COORDINATOR, put_marks, NULL}, {"marks, stored", OFFSET_COMMIT, put_marks, short_ms},
     {"produce", PRODUCE, write_plain, NULL}, {"producer id", INIT_PRODUCER_ID, write_plain, NULL},
     {"coordinator, transaction", FIND_COORDINATOR, write_transaction, NULL}, {"producer id, transaction", INIT_PRODUCER_ID, write_transaction, NULL},
     {"partitions of a transaction", ADD_PARTITIONS, write_transaction, NULL}, {"produce, transaction", PRODUCE, write_transaction, NULL},
-    {"group of a transaction", ADD_OFFSETS, write_transaction, "2000"}, {"marks of a transaction", TRANSACTION_OFFSETS, write_transaction, "2000"},
+    {"group of a transaction", ADD_OFFSETS, write_transaction, short_ms}, {"marks of a transaction", TRANSACTION_OFFSETS, write_transaction, short_ms},
     {"end of a transaction", END_TRANSACTION, write_transaction, NULL}};
 
 static void test_an_answer_that_never_comes(void **state) {
   const question *of = *state;
   ghee_error err;
-  begin("2", of->socket_timeout_ms);
-  if (of->request != INIT_PRODUCER_ID && of->request != FIND_COORDINATOR) assert_int_equal(of->call(&err), GHEE_OK); /* these are asked once */
+  open_log(patient_s, NULL);
+  assert_int_equal(of->call(&err), GHEE_OK);
+  close_log();
+  open_log(short_s, of->socket_timeout_ms);
   hold_back(of->request, NEVER_MS);
   assert_int_equal(of->call(&err), GHEE_IO);
-  end();
+  close_log();
 }
 
 static void test_answers_that_come_late(void **state) {
   const question *of = *state;
   ghee_error err;
-  begin("20", NULL);
+  open_log(patient_s, NULL);
   hold_back(of->request, LATE_MS);
   assert_int_equal(of->call(&err), GHEE_OK);
-  end();
+  close_log();
 }
 
 int main(void) {
-  enum { N = sizeof questions / sizeof *questions };
-  struct CMUnitTest tests[N + ASKED_AGAIN];
-  for (size_t i = 0; i < N + ASKED_AGAIN; i++) {
-    const question *of = &questions[i % N];
-    tests[i] = (struct CMUnitTest){.name = of->name, .test_func = i < N ? test_an_answer_that_never_comes : test_answers_that_come_late, .initial_state = (void *)of};
+  struct CMUnitTest tests[QUESTIONS + ASKED_AGAIN];
+  for (size_t i = 0; i < QUESTIONS + ASKED_AGAIN; i++) {
+    const question *of = &questions[i % QUESTIONS];
+    tests[i] = (struct CMUnitTest){.name = of->name, .test_func = i < QUESTIONS ? test_an_answer_that_never_comes : test_answers_that_come_late,
+                                   .setup_func = start_brokers, .teardown_func = stop_brokers, .initial_state = (void *)of};
   }
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cmocka_run_group_tests(tests, open_host, close_host);
 }
