@@ -195,6 +195,7 @@ ghee_status ghee_plan_assemble(const ghee_job_spec *spec, const ghee_plan_draft 
     totals.hosts = draft->layout->hosts.count;
     totals.near_bytes = draft->layout->near_bytes;
   }
+  totals.left_out_files = draft->left_out_files;
   totals.ruled_out_files = draft->ruled_out_files;
   totals.ruled_out_parts = draft->ruled_out_parts;
   sum_parts(draft->parts, &totals);

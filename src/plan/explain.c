@@ -56,6 +56,10 @@ static void explain_input(const ghee_plan *plan, const ghee_job_spec *spec, ghee
     ghee_buffer_printf(out, " rows before the filter");
   }
   if (spec->epochs > 1) ghee_buffer_printf(out, ", %u epochs", spec->epochs);
+  if (totals->left_out_files) {
+    count(out, "\n         ", totals->left_out_files);
+    ghee_buffer_printf(out, " more are not in the manifest of their folder, and not read");
+  }
   ghee_buffer_printf(out, "\ncolumns  ");
   for (int64_t i = 0, n = ghee_schema_columns(ghee_plan_schema(plan)); i < n; i++) {
     const struct ArrowSchema *field = ghee_schema_arrow(ghee_plan_schema(plan))->children[i];
@@ -130,6 +134,7 @@ static void explain_json(const ghee_plan *plan, const ghee_job_spec *spec, ghee_
   ghee_json_int(&json, "most_rows", totals->most_rows);
   if (spec->filter) ghee_json_text(&json, "filter", ghee_filter_text(spec->filter));
   ghee_json_uint(&json, "ruled_out_splits", totals->ruled_out_parts);
+  ghee_json_uint(&json, "left_out_files", totals->left_out_files);
   ghee_json_uint(&json, "ruled_out_files", totals->ruled_out_files);
   ghee_json_uint(&json, "splits", totals->parts);
   ghee_json_uint(&json, "chunks", totals->chunks);

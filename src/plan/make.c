@@ -5,6 +5,7 @@
 
 #include "filter/predicate.h"
 #include "plan/layout.h"
+#include "plan/listing.h"
 
 enum { READERS = 4 };
 #define TEXT_PART_BYTES ((uint64_t)8 << 20)
@@ -18,6 +19,7 @@ typedef struct maker {
   const struct ghee_format_ops *format;
   ghee_read_options options;
   ghee_object_list files;
+  uint64_t left_out;             /* files that are not in the manifest of their folder */
   found *found;
   struct {
     pthread_mutex_t mutex;
@@ -27,33 +29,10 @@ typedef struct maker {
   } locked;
 } maker;
 
-/* ---- listing ---- */
-
-static ghee_status add_file(void *user, const ghee_object_info *info, ghee_error *err) {
-  maker *of = user;
-  ghee_object_info copy = {.uri = ghee_strdup(info->uri), .size_bytes = info->size_bytes, .version = ghee_strdup(info->version)};
-  if (copy.uri && copy.version && ghee_array_push(&of->files, copy)) return GHEE_OK;
-  ghee_free(copy.uri);
-  ghee_free(copy.version);
-  return ghee_error_no_memory(err, "listing the input");
-}
-
 ghee_status ghee_plan_remedy(ghee_status status, ghee_error *err) {
   if (status == GHEE_CORRUPT) ghee_error_suffix(err, ": repair the file, or take it out of the input");
   if (status == GHEE_SCHEMA) ghee_error_suffix(err, ": all files of an input have the same columns and types; take it out, or read it as a job of its own");
   return status;
-}
-
-static ghee_status list_all(maker *of, ghee_error *err) {
-  for (size_t i = 0; i < of->spec->n_input_uris; i++) {
-    size_t before = of->files.count;
-    ghee_status status = of->store->ops->list(of->store, of->spec->input_uris[i], add_file, of, err);
-    if (status == GHEE_NOT_FOUND) ghee_error_suffix(err, " (the job's input)");
-    GHEE_TRY(status);
-    if (of->files.count == before)
-      return ghee_error_set(err, GHEE_NOT_FOUND, "the input %s holds no files (names that begin with '.' or '_' are left out)", of->spec->input_uris[i]);
-  }
-  return GHEE_OK;
 }
 
 static ghee_status choose_format(maker *of, ghee_error *err) {
@@ -202,7 +181,7 @@ static ghee_status lay_out(const maker *of, const ghee_plan_records *parts, ghee
 static ghee_status assemble(maker *of, int64_t limit_rows, ghee_plan **out, ghee_error *err) {
   ghee_plan_records parts = {0};
   ghee_plan_layout layout = {0};
-  ghee_plan_draft draft = {.files = &of->files, .parts = &parts, .schema = of->found[0].schema, .format = of->format->name};
+  ghee_plan_draft draft = {.files = &of->files, .parts = &parts, .schema = of->found[0].schema, .format = of->format->name, .left_out_files = of->left_out};
   ghee_status status = GHEE_OK;
   for (size_t i = 0; i < of->files.count && status == GHEE_OK; i++) {
     const found *file = &of->found[i];
@@ -227,7 +206,7 @@ ghee_status ghee_plan_make(const ghee_job_spec *spec, int64_t limit_rows, ghee_p
                                    .csv_no_header = !spec->csv_header, .csv_null = spec->csv_null, .bounds = spec->filter != NULL};
   pthread_mutex_init(&of.locked.mutex, NULL);
   ghee_status status = ghee_object_store_open(spec->input_uris[0], &of.store, err);
-  if (status == GHEE_OK) status = list_all(&of, err);
+  if (status == GHEE_OK) status = ghee_plan_list(of.store, spec, &of.files, &of.left_out, err);
   if (status == GHEE_OK) status = choose_format(&of, err);
   if (status == GHEE_OK) status = check_filter(&of, err);
   if (status == GHEE_OK && !(of.found = ghee_alloc_zero(of.files.count, sizeof *of.found))) status = ghee_error_no_memory(err, "planning");

@@ -21,6 +21,7 @@ typedef struct ghee_plan ghee_plan;
 
 typedef struct ghee_plan_totals {
   uint64_t files, parts, chunks;   /* chunks of one epoch */
+  uint64_t left_out_files;         /* not in the manifest of their folder, so not of the input */
   uint64_t ruled_out_files, ruled_out_parts; /* the filter can pass none of their rows; parts are not in the plan, files still are */
   int64_t rows;                    /* -1 where only reading tells, as with a filter */
   int64_t most_rows;               /* before the filter; -1 where only reading tells */

@@ -7,7 +7,7 @@
 
 #include "plan/plan.h"
 
-enum { GHEE_PLAN_VERSION = 5 };
+enum { GHEE_PLAN_VERSION = 6 };
 #define GHEE_PLAN_MAGIC 0x6e616c7065656867u /* "gheeplan" */
 
 typedef struct ghee_plan_header {
@@ -39,7 +39,7 @@ typedef struct ghee_plan_draft {
   const struct ghee_plan_layout *layout; /* NULL: not known */
   ghee_schema *schema;             /* of what is read */
   const char *format;
-  uint64_t ruled_out_files, ruled_out_parts;
+  uint64_t left_out_files, ruled_out_files, ruled_out_parts;
   uint64_t batch_bytes;            /* decoded, of the largest batch; 0: it follows from the parts */
 } ghee_plan_draft;
 

@@ -46,3 +46,16 @@ def check(store, tmp_path):
     manifest = json.loads((tmp_path / "got" / "_manifest.json").read_text())
     assert {f["name"] for f in manifest["files"]} == after - {"_manifest.json", "_SUCCESS"}
     assert store.left("parted/out") == []
+    check_reading(store, tmp_path)
+
+
+def check_reading(store, tmp_path):
+    """By wildcards, and as a whole by its manifest."""
+    for k, (uri, want) in enumerate({"parted/out/key=k*[17]/*.parquet": [100, 101], "parted/out/{key=k%2F0,key=k%2F7}": [*range(0, 30, 3), 101],
+                                     "parted/*/**/*.parquet": [*range(0, 30, 3), 100, *range(2, 30, 3), 101],
+                                     "parted/out": [*range(0, 30, 3), 100, *range(2, 30, 3), 101]}.items()):
+        LocalTask(store.uri(uri), preprocess=same, output=tmp_path / f"read{k}").run()
+        got = [i for f in (tmp_path / f"read{k}").glob("*.parquet") for i in pq.ParquetFile(f).read()["id"].to_pylist()]
+        assert sorted(got) == sorted(want), uri
+    with pytest.raises(ghee.NotFoundError, match="no file matches"):
+        LocalTask(store.uri("parted/out/*.csv"), preprocess=same, output=tmp_path / "none").run()
