@@ -37,7 +37,7 @@ class Input:
     uri        a file, a folder, or a list of them: text or pathlib paths; or topics ("kafka://host:9092/topic")
     columns    names of the columns to read, in this order; all by itself
     filter     only rows that fulfil it: "rating >= 4 and country in ('de', 'fr') and not (age is null)"
-    format     parquet, csv, jsonl, ipc; told by the files' names by itself. Of topics: bytes (by itself), json, ipc
+    format     parquet, csv, jsonl, ipc, orc; told by the files' names by itself. Of topics: bytes (by itself), json, ipc
     shuffle    a `Shuffle`, or True for `Shuffle()`
     epochs     how often all of it is read (train)
     delimiter, header, null: of CSV; "," , True, ""

@@ -6,7 +6,7 @@
 
 #include "format/shim.h"
 
-static const struct ghee_format_ops *const formats[] = {&ghee_parquet_ops, &ghee_csv_ops, &ghee_jsonl_ops, &ghee_ipc_ops};
+static const struct ghee_format_ops *const formats[] = {&ghee_parquet_ops, &ghee_csv_ops, &ghee_jsonl_ops, &ghee_ipc_ops, &ghee_orc_ops};
 enum { N_FORMATS = sizeof formats / sizeof *formats };
 
 const struct ghee_format_ops *ghee_format_named(const char *name) {
@@ -31,7 +31,7 @@ const struct ghee_format_ops *ghee_format_of_path(const char *path) {
 }
 
 const char *ghee_format_names(void) {
-  return "parquet, csv, jsonl, ipc";
+  return "parquet, csv, jsonl, ipc, orc";
 }
 
 void ghee_format_keep(size_t most_bytes) {

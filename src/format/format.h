@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Contract: a file format, bytes ↔ batches behind byte sources and sinks. Parquet, CSV, JSON lines and Arrow IPC are
+ * Contract: a file format, bytes ↔ batches behind byte sources and sinks. Parquet, CSV, JSON lines, Arrow IPC and ORC (only read) are
  * backends over the Rust shim in columnar/. Every backend passes tests/conformance/format. */
 #ifndef GHEE_FORMAT_FORMAT_H
 #define GHEE_FORMAT_FORMAT_H
@@ -30,10 +30,10 @@ typedef struct ghee_write_options {
   bool ipc_stream;            /* Arrow IPC: a stream, which has no footer, not a file */
 } ghee_write_options;
 
-/** A part of a file that can be read alone. Parquet: a row group; IPC file: a batch; text: a byte range cut at line ends
+/** A part of a file that can be read alone. Parquet: a row group; ORC: a stripe; IPC file: a batch; text: a byte range cut at line ends
  *  (a line belongs to the part in which it begins). `rows` -1 where only reading tells. */
 typedef struct ghee_part {
-  uint32_t index;             /* row group, batch; 0 for text */
+  uint32_t index;             /* row group, stripe, batch; 0 for text */
   uint64_t offset, size_bytes;/* in the file: compressed column chunks of the wanted columns, or the byte range */
   int64_t rows;
   uint64_t memory_bytes;      /* estimate of the decoded part */
@@ -44,7 +44,7 @@ typedef struct ghee_rows ghee_rows;   /* a running read of some parts. Owner: on
 typedef struct ghee_writer ghee_writer;
 
 struct ghee_format_ops {
-  const char *name;                /* "parquet", "csv", "jsonl", "ipc" */
+  const char *name;                /* "parquet", "csv", "jsonl", "ipc", "orc" */
   const char *const *suffixes;     /* ".parquet", NULL at the end */
   /** Reads the footer (or the head of a text). Borrows `source`, which must outlive the file. options are copied.
    *  GHEE_CORRUPT (names the file and the place), GHEE_UNSUPPORTED (names the feature), GHEE_NOT_FOUND (a column). */
@@ -85,7 +85,7 @@ struct ghee_writer { const struct ghee_format_ops *ops; };
 const struct ghee_format_ops *ghee_format_named(const char *name);
 /** By the suffix of a path, or NULL. */
 const struct ghee_format_ops *ghee_format_of_path(const char *path);
-/** "parquet, csv, jsonl, ipc" for messages. */
+/** "parquet, csv, jsonl, ipc, orc" for messages. */
 const char *ghee_format_names(void);
 
 /** Large blocks of memory are given out again instead of back, since the first touch of a page is many times dearer than the next: up to

@@ -5,7 +5,9 @@ static void finds_by_name(void **state) {
   (void)state;
   assert_string_equal(ghee_format_named("parquet")->name, "parquet");
   assert_string_equal(ghee_format_named("jsonl")->name, "jsonl");
-  assert_null(ghee_format_named("orc"));
+  assert_string_equal(ghee_format_named("orc")->name, "orc");
+  assert_null(ghee_format_named("orc")->create);
+  assert_null(ghee_format_named("xlsx"));
   assert_null(ghee_format_named(""));
   assert_null(ghee_format_named("Parquet"));
 }
@@ -16,6 +18,7 @@ static void finds_by_suffix(void **state) {
   assert_string_equal(ghee_format_of_path("a.b.csv")->name, "csv");
   assert_string_equal(ghee_format_of_path("x.ndjson")->name, "jsonl");
   assert_string_equal(ghee_format_of_path("x.arrow")->name, "ipc");
+  assert_string_equal(ghee_format_of_path("x.orc")->name, "orc");
   assert_null(ghee_format_of_path("x.csv.gz"));
   assert_null(ghee_format_of_path(".csv"));
   assert_null(ghee_format_of_path(""));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the four formats share: ghee_format_ops over libghee_columnar. A backend adds its name, suffixes, open and create. */
+ * What the formats share: ghee_format_ops over libghee_columnar. A backend adds its name, suffixes, open and create. */
 #ifndef GHEE_FORMAT_SHIM_H
 #define GHEE_FORMAT_SHIM_H
 
@@ -24,12 +24,13 @@ ghee_status ghee_shim_write(ghee_writer *writer, const ghee_batch *batch, ghee_e
 ghee_status ghee_shim_finish(ghee_writer *writer, ghee_error *err);
 void ghee_shim_abandon(ghee_writer *writer);
 
-/** The slots of the table that do not differ. */
-#define GHEE_SHIM_OPS                                                                                        \
+/** The slots of the table that do not differ; those of a format that is only read. */
+#define GHEE_SHIM_READ_OPS                                                                                   \
   .close = ghee_shim_close, .schema = ghee_shim_schema, .parts = ghee_shim_parts, .read = ghee_shim_read,    \
-  .next = ghee_shim_next, .end = ghee_shim_end, .write = ghee_shim_write, .finish = ghee_shim_finish,        \
-  .abandon = ghee_shim_abandon
+  .next = ghee_shim_next, .end = ghee_shim_end
+#define GHEE_SHIM_OPS \
+  GHEE_SHIM_READ_OPS, .write = ghee_shim_write, .finish = ghee_shim_finish, .abandon = ghee_shim_abandon
 
-extern const struct ghee_format_ops ghee_parquet_ops, ghee_csv_ops, ghee_jsonl_ops, ghee_ipc_ops;
+extern const struct ghee_format_ops ghee_parquet_ops, ghee_csv_ops, ghee_jsonl_ops, ghee_ipc_ops, ghee_orc_ops;
 
 #endif

@@ -264,8 +264,6 @@ static void test_inputs_that_are_refused(void **state) {
   write_rows("b.csv", sample_pair, 10);
   refused("", predict, GHEE_INVALID, (const char *const[3]){"mixes formats", "a.parquet", "b.csv"});
   unlink(in_input("a.parquet"));
-  write_bytes("a.orc", "ORC", 3);
-  refused("", predict, GHEE_UNSUPPORTED, (const char *const[3]){"a.orc", "ORC"});
   write_bytes("a.data", "?", 1);
   refused("", predict, GHEE_INVALID, (const char *const[3]){"a.data", "input.format"});
 }

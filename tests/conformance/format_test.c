@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What every file format does, whatever its bytes. A backend is one line of `backends`. Tables stay within the types that
  * all of them hold; the types of each are tested beside its source. */
-#include "format/sample.h"
+#include "format/orc_sample.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -14,15 +14,15 @@ typedef struct backend {
   uint64_t part_bytes;     /* that cut the table into several parts */
 } backend;
 
-static const backend backends[] = {{"parquet", true, 0}, {"csv", false, 5000}, {"jsonl", false, 15000}, {"ipc", true, 0}};
+static const backend backends[] = {{"parquet", true, 0}, {"csv", false, 5000}, {"jsonl", false, 15000}, {"ipc", true, 0}, {"orc", true, 0}};
 enum { BACKENDS = sizeof backends / sizeof *backends };
 
-static const sample_type columns[] = {
+static sample_type columns[] = {
     {"id", "l", false, NULL, 0, NULL},    {"rating", "g", true, NULL, 0, NULL}, {"small", "s", true, NULL, 0, NULL},
     {"day", "tdD", true, NULL, 0, NULL},  {"yes", "b", true, NULL, 0, NULL},    {"at", "tsu:UTC", true, NULL, 0, NULL},
     {"narrow", "f", false, NULL, 0, NULL},
 };
-enum { COLUMNS = sizeof columns / sizeof *columns };
+enum { COLUMNS = sizeof columns / sizeof *columns, AT = 5 };
 
 static const struct ghee_format_ops *ops;
 static const backend *of;
@@ -34,14 +34,27 @@ static ghee_read_options options(void) {
   return (ghee_read_options){.batch_rows = BATCH_ROWS, .schema = of->typed ? NULL : schema};
 }
 
+/* Also of a format that ghee only reads. */
+static void write_table(ghee_batch *batches, size_t n, int64_t group_rows, ghee_buffer *out) {
+  ghee_write_options how = {.row_group_rows = group_rows};
+  ghee_batch whole = {0};
+  if (ops->create) {
+    SAMPLE_OK(sample_write(ops, schema, batches, n, &how, out, err));
+    return;
+  }
+  if (n > 0) SAMPLE_OK(ghee_batch_concat(batches, n, &whole, err));
+  orc_sample_write(schema, n > 0 ? &whole : NULL, group_rows > 0 ? group_rows : 1 << 20, false, out);
+  ghee_batch_release(&whole);
+}
+
 static void begin(const backend *with) {
   of = with;
   ops = ghee_format_named(of->name);
   assert_non_null(ops);
+  columns[AT].format = strcmp(of->name, "orc") ? "tsu:UTC" : "tsn:UTC"; /* its times are all of nanoseconds */
   schema = sample_schema(columns, COLUMNS);
   sample_batch(schema, columns, COLUMNS, ROWS, 1, &table);
-  ghee_write_options how = {.row_group_rows = GROUP_ROWS};
-  SAMPLE_OK(sample_write(ops, schema, &table, 1, &how, &bytes, err));
+  write_table(&table, 1, GROUP_ROWS, &bytes);
 }
 
 static void end(void) {
@@ -212,7 +225,7 @@ static void misses_a_column_by_name(void **state) {
 static void an_empty_table_comes_back_empty(void **state) {
   FOR_EACH_BACKEND {
     ghee_buffer empty = {0};
-    SAMPLE_OK(sample_write(ops, schema, NULL, 0, NULL, &empty, err));
+    write_table(NULL, 0, 0, &empty);
     ghee_read_options how = options();
     sample_file in;
     int64_t rows;
@@ -230,7 +243,7 @@ static void many_small_batches_are_one_file(void **state) {
     ghee_batch slices[250];
     for (int i = 0; i < 250; i++) SAMPLE_OK(ghee_batch_slice(&table, i * 4, 4, &slices[i], err));
     ghee_buffer out = {0};
-    SAMPLE_OK(sample_write(ops, schema, slices, 250, NULL, &out, err));
+    write_table(slices, 250, 0, &out);
     for (int i = 0; i < 250; i++) ghee_batch_release(&slices[i]);
     ghee_read_options how = options();
     sample_file in;
@@ -358,6 +371,7 @@ static const struct ghee_sink_ops full_ops = {.write = full_write};
 
 static void a_full_sink_fails_the_writer(void **state) {
   FOR_EACH_BACKEND {
+    if (!ops->create) continue;
     ghee_sink sink = {&full_ops, 0, "full"};
     ghee_writer *writer;
     ghee_error why = {0};
@@ -374,6 +388,7 @@ static void a_full_sink_fails_the_writer(void **state) {
 
 static void an_abandoned_writer_adds_nothing(void **state) {
   FOR_EACH_BACKEND {
+    if (!ops->create) continue;
     ghee_sink sink = {&full_ops, 0, "full"};
     ghee_writer *writer;
     SAMPLE_OK(ops->create(&sink, schema, NULL, &writer, err));
@@ -385,6 +400,7 @@ static void an_abandoned_writer_adds_nothing(void **state) {
 
 static void unknown_codecs_are_refused(void **state) {
   FOR_EACH_BACKEND {
+    if (!ops->create) continue;
     ghee_buffer out = {0};
     ghee_error err = {0};
     ghee_write_options how = {.codec = "shorthand"};

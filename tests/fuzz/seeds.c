@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "batch/frame.h"
 #include "batch/types_sample.h"
-#include "format/sample.h"
+#include "format/orc_sample.h"
 #include "manifest/manifest.h"
 #include "plan/sample.h"
 #include "runtime/job/protocol.h"
@@ -75,6 +75,15 @@ static void tables(void) {
       if (sample_write(ghee_format_named(formats[f]), schema, &batch, 1, NULL, &file, &err) == GHEE_OK) seed(formats[f], file.data, file.size);
       if (file.size > IPC_MAGIC && !memcmp(file.data, "ARROW1", 6)) seed("ipc", file.data + IPC_MAGIC, file.size - IPC_MAGIC); /* a stream */
       ghee_buffer_fini(&file);
+    }
+    ghee_type type;
+    if (!sample_all_types[i].dictionary && ghee_type_parse(sample_all_types[i].format, &type, &err) == GHEE_OK && orc_kind(&type) >= 0) {
+      for (int second = 0; second < 2; second++) {
+        ghee_buffer file = {0};
+        orc_sample_write(schema, &batch, 7, second, &file);
+        seed("orc", file.data, file.size);
+        ghee_buffer_fini(&file);
+      }
     }
     ghee_free_aligned(memory);
     ghee_buffer_fini(&bytes);

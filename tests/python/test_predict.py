@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.orc
 import pyarrow.parquet as pq
 import pytest
 
@@ -190,9 +191,23 @@ def test_missing_input(tmp_path):
     nothing_left(tmp_path, [])
 
 
-def test_orc_is_named(tmp_path):
-    (tmp_path / "a.orc").write_bytes(b"ORC")
-    with pytest.raises(ghee.UnsupportedError, match="a.orc is ORC"):
+@pytest.mark.parametrize("codec", ["uncompressed", "zlib", "snappy", "lz4", "zstd"])
+def test_orc_is_read(tmp_path, codec):
+    words = [f"row {i % 100}" if i % 7 else None for i in range(20_000)]
+    table = pa.table({"id": np.arange(20_000), "x": np.arange(20_000) / 2, "word": words})
+    pyarrow.orc.write_table(table, tmp_path / "a.orc", compression=codec, stripe_size=1 << 16)
+    LocalTask(tmp_path / "a.orc", predict=lambda batch: {"id": batch["id"], "x": batch["x"], "word": batch["word"]}, output=tmp_path / "out").run()
+    assert pq.read_table(tmp_path / "out").sort_by("id").equals(table)
+
+
+def test_orc_is_not_written(ids, tmp_path):
+    with pytest.raises(ghee.InvalidError, match="format orc can only be read"):
+        LocalTask(ids(10), preprocess=double, output=ghee.Output(tmp_path / "out", format="orc")).run()
+
+
+def test_orc_that_is_none(tmp_path):
+    (tmp_path / "a.orc").write_bytes(b"ORC and nothing that an ORC file has")
+    with pytest.raises(ghee.CorruptError, match="a.orc: not an ORC file, or truncated"):
         LocalTask(tmp_path / "a.orc", preprocess=double, output=tmp_path / "out").run()
 
 

@@ -18,7 +18,8 @@ typedef enum ghee_columnar_kind {
   GHEE_COLUMNAR_PARQUET = 0,
   GHEE_COLUMNAR_CSV = 1,
   GHEE_COLUMNAR_JSONL = 2,
-  GHEE_COLUMNAR_IPC = 3
+  GHEE_COLUMNAR_IPC = 3,
+  GHEE_COLUMNAR_ORC = 4 /* only read */
 } ghee_columnar_kind;
 
 /** Some bytes of a file, and where they go. */

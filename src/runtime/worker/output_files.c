@@ -55,7 +55,7 @@ ghee_status ghee_output_files_open(ghee_worker *worker, ghee_output_files **out,
   *of = (ghee_output_files){.spec = spec, .worker = worker->index, .format = ghee_format_named(spec->output_format),
                               .budget_bytes = worker->of->buffer_bytes / 4};
   ghee_status status = of->format && of->format->create ? GHEE_OK
-                       : ghee_error_set(err, GHEE_UNSUPPORTED, "output format %s cannot be written: take one of %s", spec->output_format, ghee_format_names());
+                       : ghee_error_set(err, GHEE_UNSUPPORTED, "output format %s cannot be written: take parquet", spec->output_format);
   if (status == GHEE_OK) status = find_places(of, worker->folder, err);
   if (status == GHEE_OK && spec->n_partition_by + spec->n_sort_by > 0)
     status = ghee_partitions_new(spec->partition_by, spec->n_partition_by, of->budget_bytes, worker->folder, &of->partitions, err);

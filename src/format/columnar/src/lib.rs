@@ -10,7 +10,16 @@ mod ipc_file;
 mod ipc_stream;
 mod jsonl_file;
 mod kept;
+mod orc_column;
+mod orc_file;
+mod orc_meta;
+mod orc_runs;
+mod orc_stream;
+mod orc_text;
+mod orc_types;
+mod orc_zone;
 mod parquet_file;
+mod protobuf;
 mod source;
 mod text;
 mod thrift;
@@ -120,6 +129,7 @@ pub unsafe extern "C" fn ghee_columnar_open(
             1 => csv_file::CsvFile::open(source.clone(), &options).map(|f| Box::new(f) as _),
             2 => jsonl_file::JsonlFile::open(source.clone(), &options).map(|f| Box::new(f) as _),
             3 => ipc_file::IpcFile::open(source.clone(), &options).map(|f| Box::new(f) as _),
+            4 => orc_file::OrcFile::open(source.clone(), &options).map(|f| Box::new(f) as _),
             _ => fail(INVALID, "no such format"),
         };
         unsafe { *out = Box::into_raw(Box::new(CFile(source.settle(file)?))) };
