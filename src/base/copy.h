@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Copies for memory that another core reads next. */
+ * Copies for memory that another core reads next, or that is read only when the caches near this one have something else. */
 #ifndef GHEE_BASE_COPY_H
 #define GHEE_BASE_COPY_H
 

@@ -13,11 +13,12 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/copy.h"
 #include "base/memory.h"
 #include "net/retry.h"
 #include "net/url.h"
 
-enum { MOST_ERROR_BODY_BYTES = 64 << 10, MOST_HEADER_BYTES = 256 << 10, RECEIVE_BUFFER_BYTES = 512 << 10, SEND_BUFFER_BYTES = 512 << 10, TRIES_TO_RESOLVE = 4 };
+enum { MOST_ERROR_BODY_BYTES = 64 << 10, MOST_HEADER_BYTES = 256 << 10, RECEIVE_BUFFER_BYTES = 512 << 10, SEND_BUFFER_BYTES = 512 << 10, TRIES_TO_RESOLVE = 4, LARGE_BYTES = 4 << 20 };
 static const uint64_t MOST_BODY_BYTES = 64 << 20;
 
 void ghee_http_response_fini(ghee_http_response *response) {
@@ -82,6 +83,13 @@ static size_t keep_body(ghee_http_call *call, const char *data, size_t size, boo
   return refuse_body(call, GHEE_NO_MEMORY);
 }
 
+/* What does not stay in the caches near this core until it is read goes past them: a seventh of the time that receiving costs. */
+static void copy_into(const ghee_http_call *call, const char *data, size_t size) {
+  char *into = (char *)call->request.into + call->received_bytes;
+  if (call->request.into_bytes < LARGE_BYTES) memcpy(into, data, size);
+  else ghee_copy_out(into, data, size);
+}
+
 static size_t on_body(char *data, size_t one, size_t size, void *user) {
   ghee_http_call *call = user;
   const ghee_http_request *request = &call->request;
@@ -95,7 +103,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *user) {
       ghee_error_set(&call->err, GHEE_CORRUPT, "the answer to %s %s is longer than the %zu bytes that were asked for", request->method, request->url, request->into_bytes);
       return refuse_body(call, GHEE_CORRUPT);
     }
-    memcpy((char *)request->into + call->received_bytes, data, size);
+    copy_into(call, data, size);
     call->received_bytes += size;
     return size;
   }
