@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/copy.h"
 #include "base/memory.h"
 
 enum { SIZE = GHEE_HDFS_KEPT_BYTES + GHEE_HDFS_AHEAD_BYTES };
@@ -33,7 +34,7 @@ ghee_status ghee_hdfs_window_put(ghee_hdfs_window *window, const void *data, siz
   for (size_t done = 0, some; done < *n; done += some) {
     size_t at = (size_t)(window->locked.put % SIZE);
     some = least(*n - done, SIZE - at);
-    memcpy(window->locked.bytes + at, (const char *)data + done, some);
+    ghee_copy_out(window->locked.bytes + at, (const char *)data + done, some);
     window->locked.put += some;
   }
   pthread_mutex_unlock(&window->locked.mutex);

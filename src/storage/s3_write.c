@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/copy.h"
 #include "base/memory.h"
 #include "storage/s3_upload.h"
 
@@ -100,7 +101,7 @@ static ghee_status sink_write(ghee_sink *sink, const void *data, size_t size, gh
     part *p = NULL;
     if ((of->failed = next_part(of, &p, err)) != GHEE_OK) return of->failed;
     size_t n = p->capacity - p->size < size - done ? p->capacity - p->size : size - done;
-    memcpy(p->data + p->size, (const char *)data + done, n);
+    ghee_copy_out(p->data + p->size, (const char *)data + done, n);
     p->size += n;
     done += n;
     sink->written_bytes += n;
