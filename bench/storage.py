@@ -16,7 +16,7 @@ from figures import Figure, at_least
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
 from storages import S3, CannotInstall, Hdfs  # noqa: E402
 
-PIECE = 8 << 20  # of a range
+PIECE = 8 << 20  # of a range, of a part
 PYARROW = """
 import os, sys, threading
 from pyarrow import fs
@@ -33,6 +33,24 @@ def write(k):
 threads = [threading.Thread(target=read if what == "read" else write, args=(k,)) for k in range(streams)]
 for t in threads: t.start()
 for t in threads: t.join()
+"""
+
+# As ours writes: an upload in parts, four of them on their way. The parts lie in files of their own; where bodies are signed, libcrypto hashes them, as for ours.
+PARTS = """
+import subprocess, sys
+url, files, n, signed, user = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "signed", sys.argv[5]
+def out(*command): return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+auth, unsigned = ["-sSf", "--user", user, "--aws-sigv4", "aws:amz:us-east-1:s3", "-H", "Expect:"], ["-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD"]
+upload = out("curl", *auth, *unsigned, "-X", "POST", url + "?uploads=").partition("<UploadId>")[2].partition("<")[0]
+parts = [f"{files}.{k}" for k in range(n)]
+hashes = [line.split()[0] for line in out("openssl", "dgst", "-r", "-sha256", *parts).splitlines()] if signed else ["UNSIGNED-PAYLOAD"] * n
+command = ["curl", "-Z", "--parallel-max", "4", "--no-progress-meter"]
+for k in range(n):
+    command += ["--next"] * (k > 0) + [*auth, "-H", "x-amz-content-sha256: " + hashes[k], "-T", parts[k], "-o", "/dev/null", "-w", f"{k + 1} %header{{etag}}\\n",
+                                       f"{url}?partNumber={k + 1}&uploadId={upload}"]
+tags = dict(line.split() for line in out(*command).splitlines())
+xml = "".join(f"<Part><PartNumber>{k + 1}</PartNumber><ETag>{tags[str(k + 1)]}</ETag></Part>" for k in range(n))
+assert "<ETag>" in out("curl", *auth, *unsigned, "-X", "POST", "--data-binary", f"<CompleteMultipartUpload>{xml}</CompleteMultipartUpload>", f"{url}?uploadId={upload}")
 """
 
 
@@ -52,19 +70,27 @@ def memory():
     return "/dev/shm" if room and room.f_bavail * room.f_frsize > 6 << 30 else None
 
 
-def beside_peers(case, moved, peers, env, o):
+def server_cpu(at):
+    """CPU seconds that the servers have used."""
+    fields = [pathlib.Path("/proc", path.read_text().strip(), "stat").read_text().rpartition(")")[2].split() for path in pathlib.Path(at.folder).glob("*.pid")]
+    return sum(int(f[11]) + int(f[12]) for f in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def beside_peers(at, case, moved, peers, env, o):
     """Figures of a case: rounds of all peers in turn, ours, "ghee", against each of the others."""
     found = {peer: [] for peer in peers}
     for _ in range(o.repeat):
         for peer, commands in peers.items():
-            found[peer].append(timed(commands, env))
-    rate = {peer: moved / 1e9 / statistics.median(s for s, _ in f) for peer, f in found.items()}
-    cpu = {peer: statistics.median(c for _, c in f) / (moved / 1e9) for peer, f in found.items()}
+            before = server_cpu(at)
+            found[peer].append((*timed(commands, env), server_cpu(at) - before))
+    rate = {peer: moved / 1e9 / statistics.median(s for s, _, _ in f) for peer, f in found.items()}
+    cpu, server = ({peer: statistics.median(x[k] for x in f) / (moved / 1e9) for peer, f in found.items()} for k in (1, 2))
     for peer in peers:
         if peer == "ghee":
             continue
         yield Figure("storage", case, rate["ghee"], "GB/s", peer, rate[peer], aim=at_least(rate[peer] * 0.9) if peer.startswith("curl") else None)
         yield Figure("storage", f"{case}, CPU", cpu["ghee"], "s/GB", peer, cpu[peer])
+        yield Figure("storage", f"{case}, CPU of the server", server["ghee"], "s/GB", peer, server[peer])
 
 
 def curl(at, *more):
@@ -80,6 +106,10 @@ def ranges(at, url, size):
     return command
 
 
+def parts(at, url, files, n, signed):
+    return [sys.executable, "-S", "-E", "-c", PARTS, url, files, n, "signed" if signed else "unsigned", f"{at.env['AWS_ACCESS_KEY_ID']}:{at.env['AWS_SECRET_ACCESS_KEY']}"]
+
+
 def rates(at, ours, env, o):
     size = (32 if o.quick else 512) << 20
     local = pathlib.Path(at.folder, "random")
@@ -89,13 +119,16 @@ def rates(at, ours, env, o):
     for n in (1, 4):
         part = size // n
         piece = pathlib.Path(at.folder, "part")
-        piece.write_bytes(local.read_bytes()[:part])
-        yield from beside_peers(f"s3 read, streams: {n}", size * n, {
+        body = local.read_bytes()[:part]
+        piece.write_bytes(body)
+        n_parts = len([pathlib.Path(f"{piece}.{k}").write_bytes(body[k * PIECE:(k + 1) * PIECE]) for k in range(-(-part // PIECE))])
+        yield from beside_peers(at, f"s3 read, streams: {n}", size * n, {
             "ghee": [[ours, "read", "s3://test/big", n]], "curl": [["curl", *curl(at, f"{url}/test/big")]] * n,
             "curl, ranges": [ranges(at, f"{url}/test/big", size)] * n, "pyarrow": [[python, "-c", PYARROW, "read", "test/big", n, 0]]}, env, o)
         put = {"curl": [["curl", *curl(at, "-T", piece, f"{url}/test/c-{k}")] for k in range(n)], "pyarrow": [[python, "-c", PYARROW, "write", "test/p", n, part]]}
         for bodies, uri in (("", "s3://test/w"), (", bodies unsigned", "s3://test;unsigned/w")):
-            yield from beside_peers(f"s3 write, streams: {n}{bodies}", size, {"ghee": [[ours, "write", uri, n, part]], **put}, env, o)
+            in_parts = {"curl, parts": [parts(at, f"{url}/test/d-{k}", piece, n_parts, not bodies) for k in range(n)]}
+            yield from beside_peers(at, f"s3 write, streams: {n}{bodies}", size, {"ghee": [[ours, "write", uri, n, part]], **put, **in_parts}, env, o)
 
 
 # WebHDFS in two steps: the NameNode names the DataNode that takes the body.
@@ -112,8 +145,8 @@ def hdfs_rates(at, ours, env, o):
         part = size // n
         piece = pathlib.Path(at.folder, "part")
         piece.write_bytes(os.urandom(part))
-        yield from beside_peers(f"hdfs read, streams: {n}", size * n, {"ghee": [[ours, "read", f"{place}/test/big", n]], "curl": [read] * n}, env, o)
-        yield from beside_peers(f"hdfs write, streams: {n}", size, {
+        yield from beside_peers(at, f"hdfs read, streams: {n}", size * n, {"ghee": [[ours, "read", f"{place}/test/big", n]], "curl": [read] * n}, env, o)
+        yield from beside_peers(at, f"hdfs write, streams: {n}", size, {
             "ghee": [[ours, "write", f"{place}/test/w", n, part]],
             "curl": [["sh", "-c", HDFS_PUT, "sh", f"{web}/c-{k}?op=CREATE&overwrite=true&replication=1&user.name=root", piece] for k in range(n)]}, env, o)
 
