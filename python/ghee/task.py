@@ -41,6 +41,7 @@ class Input:
     shuffle    a `Shuffle`, or True for `Shuffle()`
     epochs     how often all of it is read (train)
     delimiter, header, null: of CSV; "," , True, ""
+    hive_partitions  folders "name=value" are columns; True by itself
     options    settings of the storage; secrets as "${NAME}", which is taken from the environment
     from_, to  of a topic: "earliest", "latest", "now", a datetime, or offsets by partition ({0: 17}); `to` "never" follows it
     every      with to="never": {"seconds": 10, "rows": 1000000, "bytes": "256MiB"}, when what has come is read
@@ -64,6 +65,7 @@ class Input:
     metadata: Optional[Sequence[str]] = None
     metadata_prefix: Optional[str] = None
     filter: Optional[str] = None
+    hive_partitions: Optional[bool] = None
 
 
 @dataclasses.dataclass
@@ -201,6 +203,7 @@ class _Task:
                                       "filter": self.input.filter, "format": self.input.format,
                                       "shuffle": shuffle and _plain(dataclasses.asdict(shuffle)), "epochs": self.input.epochs,
                                       "delimiter": self.input.delimiter, "header": self.input.header, "null": self.input.null,
+                                      "hive_partitions": self.input.hive_partitions,
                                       "options": self.input.options and dict(self.input.options), "from": _bound(self.input.from_),
                                       "to": _bound(self.input.to), "every": self.input.every and dict(self.input.every),
                                       "metadata": list(self.input.metadata) if self.input.metadata else None,

@@ -124,12 +124,17 @@ static void align(ghee_buffer *out) {
   ghee_buffer_put(out, zeros, (8 - out->size % 8) % 8);
 }
 
-/* Behind the schema of what is read stands that of what is passed on; the same one where there is no difference. */
-static ghee_status put_schemas(const ghee_job_spec *spec, ghee_schema *read, ghee_plan_header *header, ghee_buffer *block, ghee_error *err) {
-  ghee_schema *passed = NULL;
-  header->read_schema_at = header->schema_at = block->size;
+/* Behind the schema of what is read stand that of the files and that of what is passed on; the same one where there is no difference. */
+static ghee_status put_schemas(const ghee_job_spec *spec, const ghee_plan_draft *draft, ghee_plan_header *header, ghee_buffer *block, ghee_error *err) {
+  ghee_schema *read = draft->schema, *passed = NULL;
+  header->read_schema_at = header->file_schema_at = header->schema_at = block->size;
   GHEE_TRY(ghee_schema_encode(read, block, err));
-  header->read_schema_bytes = header->schema_bytes = block->size - header->read_schema_at;
+  header->read_schema_bytes = header->file_schema_bytes = header->schema_bytes = block->size - header->read_schema_at;
+  if (draft->file_schema) {
+    header->file_schema_at = block->size;
+    GHEE_TRY(ghee_schema_encode(draft->file_schema, block, err));
+    header->file_schema_bytes = block->size - header->file_schema_at;
+  }
   if (spec->n_columns == spec->n_read_columns) return GHEE_OK;
   GHEE_TRY(ghee_schema_project(read, spec->columns, spec->n_columns, &passed, err));
   header->schema_at = block->size;
@@ -160,10 +165,11 @@ static ghee_status write_block(const ghee_job_spec *spec, const ghee_plan_draft 
   header.starts_at = block.size;
   ghee_buffer_put(&block, chunks->items, chunks->count * sizeof *chunks->items);
   align(&block);
-  ghee_status status = put_schemas(spec, draft->schema, &header, &block, err);
+  ghee_status status = put_schemas(spec, draft, &header, &block, err);
   header.format_at = put_text(&block, draft->format);
   for (size_t i = 0; i < draft->files->count; i++) {
     ghee_plan_file file = {.uri_at = put_text(&block, draft->files->items[i].uri)};
+    file.path_at = file.uri_at + (draft->prefixes ? draft->prefixes[i] : strlen(draft->files->items[i].uri));
     file.version_at = put_text(&block, draft->files->items[i].version);
     if (!block.failed) memcpy(block.data + header.files_at + i * sizeof file, &file, sizeof file);
   }

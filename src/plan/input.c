@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "plan/folders.h"
 #include "plan/open_files.h"
 #include "plan/records.h"
 #include "plan/sieve.h"
@@ -19,6 +20,9 @@ struct ghee_input {
   /* files */
   const struct ghee_format_ops *format;
   ghee_read_options options;
+  const char **columns;          /* of the files, where not all are read */
+  ghee_folder_keys keys;         /* columns that their folders give */
+  bool adds;                     /* there are some, or a file is read for its rows alone */
   ghee_open_files files;
   /* record logs: one for each URI */
   ghee_record_log **logs;
@@ -29,6 +33,7 @@ struct ghee_part_reader {
   /* a part of a file */
   ghee_open_file *file;
   ghee_rows *rows;
+  ghee_folder_values values;
   uint64_t row;
   /* a range of a log; [given, n) of the records are not collected yet */
   ghee_record_log *log;
@@ -44,13 +49,27 @@ struct ghee_part_reader {
 
 /* ---- opening ---- */
 
+/* What is read of a file, by the schema of that. */
+static ghee_status choose_columns(ghee_input *input, ghee_error *err) {
+  const struct ArrowSchema *files = ghee_schema_arrow(ghee_plan_file_schema(input->plan));
+  if (input->spec->n_read_columns == 0) return GHEE_OK;
+  input->columns = ghee_alloc(((size_t)files->n_children + 1) * sizeof *input->columns);
+  if (!input->columns) return ghee_error_no_memory(err, "opening the input");
+  for (int64_t i = 0; i < files->n_children; i++) input->columns[i] = files->children[i]->name;
+  input->options.columns = input->columns;
+  input->options.n_columns = (size_t)files->n_children;
+  return GHEE_OK;
+}
+
 static ghee_status open_files(ghee_input *input, ghee_error *err) {
   const ghee_job_spec *spec = input->spec;
   input->format = ghee_format_named(ghee_plan_format(input->plan));
   if (!input->format) return ghee_error_set(err, GHEE_UNSUPPORTED, "the plan's format %s is not in this build", ghee_plan_format(input->plan));
-  input->options = (ghee_read_options){.columns = spec->n_read_columns ? spec->read_columns : NULL, .n_columns = spec->n_read_columns, .batch_rows = input->batch_rows,
-                                       .schema = ghee_plan_read_schema(input->plan), .csv_delimiter = spec->csv_delimiter,
+  input->options = (ghee_read_options){.batch_rows = input->batch_rows, .schema = ghee_plan_file_schema(input->plan), .csv_delimiter = spec->csv_delimiter,
                                        .csv_no_header = !spec->csv_header, .csv_null = spec->csv_null};
+  GHEE_TRY(choose_columns(input, err));
+  GHEE_TRY(ghee_folder_keys_between(ghee_plan_read_schema(input->plan), ghee_plan_file_schema(input->plan), &input->keys, err));
+  input->adds = !ghee_schema_equal(ghee_plan_read_schema(input->plan), ghee_plan_file_schema(input->plan));
   GHEE_TRY(ghee_object_store_open(spec->input_uris[0], &input->files.store, err));
   input->files.format = input->format;
   input->files.options = &input->options;
@@ -84,6 +103,8 @@ void ghee_input_close(ghee_input *input) {
   ghee_free(input->logs);
   ghee_open_files_fini(&input->files);
   ghee_object_store_close(input->files.store);
+  ghee_free(input->columns);
+  ghee_folder_keys_fini(&input->keys);
   ghee_predicate_free(input->predicate);
   ghee_free(input);
 }
@@ -92,6 +113,7 @@ static ghee_status open_file_part(ghee_part_reader *of, const ghee_plan_part *pa
   ghee_input *input = of->input;
   GHEE_TRY(ghee_open_files_take(&input->files, part->uri, part->version, &of->file, err));
   of->row = part->first_row;
+  GHEE_TRY(ghee_folder_values_read(&input->keys, part->path, &of->values, err));
   return input->format->read(of->file->file, &part->part, 0, &of->rows, err);
 }
 
@@ -126,6 +148,7 @@ ghee_status ghee_input_read(ghee_input *input, const ghee_plan_part *part, ghee_
 void ghee_part_reader_close(ghee_part_reader *of) {
   if (!of) return;
   if (of->rows) of->input->format->end(of->rows);
+  ghee_folder_values_fini(&of->values);
   if (of->file) ghee_open_files_give(&of->input->files, of->file);
   if (of->reader) of->log->ops->end(of->reader);
   ghee_records_free(of->records);
@@ -137,7 +160,10 @@ void ghee_part_reader_close(ghee_part_reader *of) {
 /* ---- reading ---- */
 
 static ghee_status next_of_file(ghee_part_reader *of, ghee_batch *out, uint64_t *row, ghee_error *err) {
-  GHEE_TRY(of->input->format->next(of->rows, out, err));
+  ghee_input *input = of->input;
+  ghee_batch batch = {0}, *read = input->adds ? &batch : out;
+  GHEE_TRY(input->format->next(of->rows, read, err));
+  if (read == &batch) GHEE_TRY(ghee_folder_add(&input->keys, &of->values, ghee_plan_read_schema(input->plan), &batch, out, err));
   *row = of->row;
   if (of->row != UINT64_MAX) of->row += (uint64_t)ghee_batch_rows(out);
   return GHEE_OK;

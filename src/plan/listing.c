@@ -10,9 +10,9 @@
 
 typedef struct lister {
   ghee_object_store *store;
-  ghee_object_list *out;
+  ghee_plan_listing *out;
   const ghee_glob *glob;         /* NULL: everything */
-  uint64_t *left_out;
+  size_t prefix_bytes;           /* of the URIs that come */
 } lister;
 
 static void object_fini(ghee_object_info *of) {
@@ -23,8 +23,12 @@ static void object_fini(ghee_object_info *of) {
 static ghee_status add_file(void *user, const ghee_object_info *info, ghee_error *err) {
   lister *of = user;
   ghee_object_info copy = {.uri = ghee_strdup(info->uri), .size_bytes = info->size_bytes, .version = ghee_strdup(info->version)};
-  bool wanted = !of->glob || !copy.uri || ghee_glob_matches(of->glob, copy.uri + of->glob->prefix_bytes);
-  if (wanted && copy.uri && copy.version && ghee_array_push(of->out, copy)) return GHEE_OK;
+  bool wanted = !of->glob || !copy.uri || ghee_glob_matches(of->glob, copy.uri + of->prefix_bytes);
+  if (wanted && copy.uri && copy.version) {
+    size_t length = strlen(copy.uri);
+    bool placed = ghee_array_push(&of->out->prefixes, (uint32_t)(of->prefix_bytes < length ? of->prefix_bytes : length));
+    if (placed && ghee_array_push(&of->out->files, copy)) return GHEE_OK;
+  }
   ghee_status status = wanted ? ghee_error_no_memory(err, "listing the input") : GHEE_OK;
   object_fini(&copy);
   return status;
@@ -42,14 +46,14 @@ static ghee_status check_size(const ghee_object_info *object, const ghee_manifes
                         (unsigned long long)file->size_bytes);
 }
 
-/* Keeps of the objects from `first` on those that are named; `prefix` bytes of their URIs are the folder's. */
-static ghee_status keep_named(lister *of, const char *uri, size_t first, size_t prefix, named *names, size_t n, ghee_error *err) {
-  ghee_object_list *list = of->out;
+/* Keeps of the objects from `first` on those that are named. */
+static ghee_status keep_named(lister *of, const char *uri, size_t first, named *names, size_t n, ghee_error *err) {
+  ghee_object_list *list = &of->out->files;
   size_t kept = first;
   ghee_status status = GHEE_OK;
   for (size_t i = first; i < list->count; i++) {
     ghee_object_info *object = &list->items[i];
-    ghee_manifest_file wanted = {.name = object->uri + prefix};
+    ghee_manifest_file wanted = {.name = object->uri + of->prefix_bytes};
     named *at = n ? bsearch(&(named){.file = &wanted}, names, n, sizeof *names, by_name) : NULL;
     if (at) {
       at->found = true;
@@ -57,10 +61,10 @@ static ghee_status keep_named(lister *of, const char *uri, size_t first, size_t 
       if (status == GHEE_OK) status = check_size(object, at->file, err);
     } else {
       object_fini(object);
-      ++*of->left_out;
+      of->out->left_out++;
     }
   }
-  list->count = kept;
+  list->count = of->out->prefixes.count = kept; /* the prefix is the same for all from `first` on */
   for (size_t i = 0; i < n && status == GHEE_OK; i++)
     if (!names[i].found) status = ghee_error_set(err, GHEE_CORRUPT, "%s, which the manifest of %s names, is missing", names[i].file->name, uri);
   if (status != GHEE_OK) ghee_error_suffix(err, ": `ghee verify` finds all that is wrong; make the output again");
@@ -69,20 +73,19 @@ static ghee_status keep_named(lister *of, const char *uri, size_t first, size_t 
 
 static ghee_status apply_manifest(lister *of, const char *uri, size_t first, const ghee_manifest *manifest, ghee_error *err) {
   named *names = ghee_alloc_zero(manifest->count, sizeof *names);
-  char *prefix = ghee_uri_join(uri, "");
-  ghee_status status = names && prefix ? GHEE_OK : ghee_error_no_memory(err, "listing the input");
+  ghee_status status = names ? GHEE_OK : ghee_error_no_memory(err, "listing the input");
   for (size_t i = 0; status == GHEE_OK && i < manifest->count; i++) names[i].file = &manifest->files[i];
   if (status == GHEE_OK && manifest->count > 1) qsort(names, manifest->count, sizeof *names, by_name);
-  if (status == GHEE_OK) status = keep_named(of, uri, first, strlen(prefix), names, manifest->count, err);
+  if (status == GHEE_OK) status = keep_named(of, uri, first, names, manifest->count, err);
   ghee_free(names);
-  ghee_free(prefix);
   return status;
 }
 
 /* What was listed from `first` on, if it is an output with a manifest. */
 static ghee_status follow_manifest(lister *of, const char *uri, size_t first, ghee_error *err) {
   ghee_manifest manifest = {0};
-  bool is_object = of->out->count == first + 1 && strcmp(of->out->items[first].uri, uri) == 0;
+  const ghee_object_list *list = &of->out->files;
+  bool is_object = list->count == first + 1 && strcmp(list->items[first].uri, uri) == 0;
   if (is_object) return GHEE_OK;
   ghee_status status = ghee_manifest_read(of->store, uri, &manifest, err);
   if (status == GHEE_NOT_FOUND) return GHEE_OK;
@@ -99,21 +102,23 @@ static ghee_status list_matching(lister *of, const char *uri, ghee_error *err) {
   GHEE_TRY(ghee_glob_init(uri, &glob, err));
   lister matching = *of;
   matching.glob = &glob;
-  size_t before = of->out->count;
+  matching.prefix_bytes = glob.prefix_bytes;
+  size_t before = of->out->files.count;
   ghee_status status = of->store->ops->list(of->store, glob.folder, add_file, &matching, err);
-  if (status == GHEE_OK && of->out->count == before) status = ghee_error_set(err, GHEE_NOT_FOUND, "no file matches the input %s", uri);
+  if (status == GHEE_OK && of->out->files.count == before) status = ghee_error_set(err, GHEE_NOT_FOUND, "no file matches the input %s", uri);
   ghee_glob_fini(&glob);
   return status;
 }
 
 static ghee_status list_one(lister *of, const char *uri, ghee_error *err) {
-  size_t before = of->out->count;
+  size_t before = of->out->files.count;
+  of->prefix_bytes = strlen(uri) + (uri[strlen(uri) - 1] != '/');
   ghee_status status = of->store->ops->list(of->store, uri, add_file, of, err);
   if (status == GHEE_NOT_FOUND && ghee_glob_is(uri)) status = list_matching(of, uri, err);
   else if (status == GHEE_OK) status = follow_manifest(of, uri, before, err);
   if (status == GHEE_NOT_FOUND) ghee_error_suffix(err, " (the job's input)");
   GHEE_TRY(status);
-  if (of->out->count == before)
+  if (of->out->files.count == before)
     return ghee_error_set(err, GHEE_NOT_FOUND, "the input %s holds no files (names that begin with '.' or '_' are left out)", uri);
   return GHEE_OK;
 }
@@ -133,8 +138,13 @@ static ghee_status check_twice(const ghee_object_list *list, ghee_error *err) {
   return status;
 }
 
-ghee_status ghee_plan_list(ghee_object_store *store, const ghee_job_spec *spec, ghee_object_list *out, uint64_t *left_out, ghee_error *err) {
-  lister of = {.store = store, .out = out, .left_out = left_out};
+void ghee_plan_listing_fini(ghee_plan_listing *of) {
+  ghee_object_list_fini(&of->files);
+  ghee_array_fini(&of->prefixes);
+}
+
+ghee_status ghee_plan_list(ghee_object_store *store, const ghee_job_spec *spec, ghee_plan_listing *out, ghee_error *err) {
+  lister of = {.store = store, .out = out};
   for (size_t i = 0; i < spec->n_input_uris; i++) GHEE_TRY(list_one(&of, spec->input_uris[i], err));
-  return spec->n_input_uris > 1 ? check_twice(out, err) : GHEE_OK;
+  return spec->n_input_uris > 1 ? check_twice(&out->files, err) : GHEE_OK;
 }

@@ -50,26 +50,25 @@ static void make(const char *name) {
 }
 
 /* The names of what `uris` lists, each with a blank behind it, or the message; both without the root. */
-static const char *listed(const char *const *uris, size_t n, uint64_t *left_out) {
+static const char *listed(const char *const *uris, size_t n, uint64_t left_out) {
   static char text[8192];
   const char *full[4];
   ghee_error err = {0};
-  ghee_object_list list = {0};
+  ghee_plan_listing list = {0};
   text[0] = 0;
   for (size_t i = 0; i < n; i++) full[i] = at(uris[i]);
   ghee_job_spec spec = {.input_uris = full, .n_input_uris = n};
-  ghee_status status = ghee_plan_list(store, &spec, &list, left_out, &err);
-  for (size_t i = 0; i < list.count && status == GHEE_OK; i++) sprintf(text + strlen(text), "%s ", list.items[i].uri + strlen(at("")));
+  ghee_status status = ghee_plan_list(store, &spec, &list, &err);
+  for (size_t i = 0; i < list.files.count && status == GHEE_OK; i++) sprintf(text + strlen(text), "%s ", list.files.items[i].uri + strlen(at("")));
   if (status != GHEE_OK) snprintf(text, sizeof text, "%s: %s", ghee_status_name(status), err.message);
-  ghee_object_list_fini(&list);
+  if (status == GHEE_OK) assert_int_equal(list.left_out, left_out);
+  if (status == GHEE_OK) assert_int_equal(list.prefixes.count, list.files.count);
+  ghee_plan_listing_fini(&list);
   return text;
 }
 
 static const char *one(const char *uri) {
-  uint64_t left_out = 0;
-  const char *text = listed(&uri, 1, &left_out);
-  assert_int_equal(left_out, 0);
-  return text;
+  return listed(&uri, 1, 0);
 }
 
 static void says(const char *text, const char *words) {
@@ -133,11 +132,10 @@ static void test_a_file_counts_once(void **state) {
   (void)state;
   make("in/a.csv");
   make("in/b.csv");
-  uint64_t left_out = 0;
   static const char *const apart[] = {"in/b.csv", "in/a.csv"}, *const twice[] = {"in/a.csv", "in/*.csv"};
-  assert_string_equal(listed(apart, 2, &left_out), "in/b.csv in/a.csv ");
-  says(listed(twice, 2, &left_out), "invalid");
-  says(listed(twice, 2, &left_out), "in/a.csv is in the input twice");
+  assert_string_equal(listed(apart, 2, 0), "in/b.csv in/a.csv ");
+  says(listed(twice, 2, 0), "invalid");
+  says(listed(twice, 2, 0), "in/a.csv is in the input twice");
 }
 
 static void publish(const char *name, size_t n, ghee_publish_mode mode) {
@@ -153,33 +151,30 @@ static void test_an_output_is_what_its_manifest_names(void **state) {
   assert_string_equal(one("out"), "out/part-one-1 out/sub/part-one-0 out/sub/part-two-0 ");
   make("out/half_published.csv");
   make("out/sub/other.csv");
-  uint64_t left_out = 0;
   static const char *const out = "out";
-  assert_string_equal(listed(&out, 1, &left_out), "out/part-one-1 out/sub/part-one-0 out/sub/part-two-0 ");
-  assert_int_equal(left_out, 2);
+  assert_string_equal(listed(&out, 1, 2), "out/part-one-1 out/sub/part-one-0 out/sub/part-two-0 ");
   assert_string_equal(one("out/half_published.csv"), "out/half_published.csv "); /* asked for by its name */
 
   FILE *file = fopen(at("out/part-one-1") + 5, "w");
   assert_non_null(file);
   fclose(file);
-  says(listed(&out, 1, &left_out), "corrupt");
-  says(listed(&out, 1, &left_out), "part-one-1 has 0 bytes, the manifest says 3");
+  says(listed(&out, 1, 2), "corrupt");
+  says(listed(&out, 1, 2), "part-one-1 has 0 bytes, the manifest says 3");
   assert_int_equal(unlink(at("out/part-one-1") + 5), 0);
-  says(listed(&out, 1, &left_out), "part-one-1, which the manifest of");
+  says(listed(&out, 1, 2), "part-one-1, which the manifest of");
   file = fopen(at("out/_manifest.json") + 5, "w");
   assert_non_null(file);
   fclose(file);
-  says(listed(&out, 1, &left_out), "corrupt");
+  says(listed(&out, 1, 2), "corrupt");
 }
 
 static ghee_status list_both(void *user, ghee_error *err) {
   (void)user;
   const char *uris[] = {at("out"), at("in/{a,b}*")};
   ghee_job_spec spec = {.input_uris = uris, .n_input_uris = 2};
-  ghee_object_list list = {0};
-  uint64_t left_out = 0;
-  ghee_status status = ghee_plan_list(store, &spec, &list, &left_out, err);
-  ghee_object_list_fini(&list);
+  ghee_plan_listing list = {0};
+  ghee_status status = ghee_plan_list(store, &spec, &list, err);
+  ghee_plan_listing_fini(&list);
   return status;
 }
 

@@ -85,7 +85,8 @@ static bool tables_fit(ghee_plan *plan) {
   if (!inside(header, header->files_at, totals->files, sizeof(ghee_plan_file)) || !inside(header, header->parts_at, totals->parts, sizeof(ghee_plan_record)) ||
       !inside(header, header->hosts_at, totals->hosts, sizeof(ghee_plan_host_record)) || !inside(header, header->starts_at, totals->chunks + 1, 4) || header->schema_at > header->size_bytes ||
       header->schema_bytes > header->size_bytes - header->schema_at || header->read_schema_at > header->size_bytes ||
-      header->read_schema_bytes > header->size_bytes - header->read_schema_at || !text_at(plan, header->format_at) || totals->chunks >= UINT32_MAX || totals->interleave == 0)
+      header->read_schema_bytes > header->size_bytes - header->read_schema_at || header->file_schema_at > header->size_bytes ||
+      header->file_schema_bytes > header->size_bytes - header->file_schema_at || !text_at(plan, header->format_at) || totals->chunks >= UINT32_MAX || totals->interleave == 0)
     return false;
   plan->files = (const ghee_plan_file *)(plan->data + header->files_at);
   plan->parts = (const ghee_plan_record *)(plan->data + header->parts_at);
@@ -94,7 +95,7 @@ static bool tables_fit(ghee_plan *plan) {
   for (uint64_t i = 0; i < totals->hosts; i++)
     if (!text_at(plan, plan->hosts[i].name_at)) return false;
   for (uint64_t i = 0; i < totals->files; i++)
-    if (!text_at(plan, plan->files[i].uri_at) || !text_at(plan, plan->files[i].version_at)) return false;
+    if (!text_at(plan, plan->files[i].uri_at) || !text_at(plan, plan->files[i].path_at) || !text_at(plan, plan->files[i].version_at)) return false;
   return parts_fit(plan) && starts_fit(plan);
 }
 
@@ -109,6 +110,7 @@ static ghee_status open_block(ghee_plan *plan, ghee_error *err) {
   if (!header_fits(plan) || !tables_fit(plan)) return ghee_error_set(err, GHEE_CORRUPT, "the stored plan is damaged or of another version of ghee");
   GHEE_TRY(ghee_schema_decode(plan->data + plan->header->schema_at, plan->header->schema_bytes, &plan->schema, err));
   GHEE_TRY(ghee_schema_decode(plan->data + plan->header->read_schema_at, plan->header->read_schema_bytes, &plan->read_schema, err));
+  GHEE_TRY(ghee_schema_decode(plan->data + plan->header->file_schema_at, plan->header->file_schema_bytes, &plan->file_schema, err));
   if (!plan->header->shuffle) return GHEE_OK;
   plan->order = ghee_alloc_zero(1, sizeof *plan->order);
   if (!plan->order) return ghee_error_no_memory(err, "opening a plan");
@@ -147,6 +149,7 @@ void ghee_plan_free(ghee_plan *plan) {
   }
   ghee_schema_unref(plan->schema);
   ghee_schema_unref(plan->read_schema);
+  ghee_schema_unref(plan->file_schema);
   free_block(plan->data, plan->size_bytes, plan->mapped);
   ghee_free(plan);
 }
@@ -173,6 +176,7 @@ ghee_status ghee_plan_load(const char *path, ghee_plan **out, ghee_error *err) {
 const ghee_plan_totals *ghee_plan_totals_of(const ghee_plan *plan) { return &plan->header->totals; }
 ghee_schema *ghee_plan_schema(const ghee_plan *plan) { return plan->schema; }
 ghee_schema *ghee_plan_read_schema(const ghee_plan *plan) { return plan->read_schema; }
+ghee_schema *ghee_plan_file_schema(const ghee_plan *plan) { return plan->file_schema; }
 const char *ghee_plan_format(const ghee_plan *plan) { return (const char *)plan->data + plan->header->format_at; }
 
 ghee_plan_host ghee_plan_host_at(const ghee_plan *plan, uint64_t i) {
@@ -208,6 +212,7 @@ ghee_plan_part ghee_plan_chunk_part(const ghee_plan *plan, uint32_t epoch, uint3
   const ghee_plan_record *record = &plan->parts[part_at(plan, epoch, plan->starts[chunk] + i)];
   return (ghee_plan_part){.file = record->file, .uri = ghee_plan_file_uri(plan, record->file),
                           .version = (const char *)plan->data + plan->files[record->file].version_at,
+                          .path = (const char *)plan->data + plan->files[record->file].path_at,
                           .part = {.index = record->index, .offset = record->offset, .size_bytes = record->size_bytes, .rows = record->rows,
                                    .memory_bytes = record->memory_bytes},
                           .first_row = record->first_row,

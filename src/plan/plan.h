@@ -38,6 +38,7 @@ typedef struct ghee_plan_totals {
 typedef struct ghee_plan_part {
   uint32_t file;
   const char *uri, *version;
+  const char *path;                /* the end of the URI: what lies below the input */
   ghee_part part;
   uint64_t first_row;              /* of the part in its file, for messages and ids; UINT64_MAX where unknown */
   ghee_log_range range;            /* record logs: the offsets of the part; its file is a partition ("kafka://host:9092/topic#3") */
@@ -63,6 +64,8 @@ const ghee_plan_totals *ghee_plan_totals_of(const ghee_plan *plan);
 ghee_schema *ghee_plan_schema(const ghee_plan *plan);
 /** The same with the columns behind that only the filter needs. */
 ghee_schema *ghee_plan_read_schema(const ghee_plan *plan);
+/** What is read of a file: less the columns that its folders give. */
+ghee_schema *ghee_plan_file_schema(const ghee_plan *plan);
 const char *ghee_plan_format(const ghee_plan *plan);
 /** Number of parts of chunk p in epoch e, and part i of it. Thread: any. */
 uint32_t ghee_plan_chunk_parts(const ghee_plan *plan, uint32_t epoch, uint32_t chunk);

@@ -67,7 +67,8 @@ static void test_a_shuffle_has_every_part_once(void **state) {
     ghee_plan_header *header = (ghee_plan_header *)(void *)block.data;           \
     ghee_plan_record *parts = (ghee_plan_record *)(void *)(block.data + header->parts_at); \
     uint32_t *starts = (uint32_t *)(void *)(block.data + header->starts_at);     \
-    (void)parts, (void)starts;                                                   \
+    ghee_plan_file *files = (ghee_plan_file *)(void *)(block.data + header->files_at);    \
+    (void)parts, (void)starts, (void)files;                                      \
     field = value;                                                               \
     ghee_plan_seal(block.data, block.size);                                                    \
     if (open_block(&block, &plan, &why) != GHEE_CORRUPT) fail_msg("%s", #field); \
@@ -94,6 +95,9 @@ static void test_damaged_plans_are_refused(void **state) {
   REFUSED(header->schema_bytes, header->schema_bytes - 1);
   REFUSED(header->read_schema_at, UINT64_MAX);
   REFUSED(header->read_schema_bytes, header->read_schema_bytes - 1);
+  REFUSED(header->file_schema_at, UINT64_MAX);
+  REFUSED(header->file_schema_bytes, header->file_schema_bytes - 1);
+  REFUSED(files[1].path_at, header->size_bytes);
   REFUSED(header->format_at, header->size_bytes);
   REFUSED(parts[2].file, 2);
   REFUSED(parts[0].rows, -2);
@@ -141,12 +145,12 @@ static ghee_status save_large(const char *path, ghee_error *err) {
   ghee_buffer_put(&block, zeros, 4);
   ghee_buffer_put(&block, small.data + header.schema_at, header.schema_bytes);
   header.starts_at = behind;
-  header.schema_at = header.read_schema_at = header.schema_at + moved;
+  header.schema_at = header.read_schema_at = header.file_schema_at = header.schema_at + moved;
   header.format_at = header.files_at; /* any text */
   header.totals.parts = header.totals.chunks = n;
   memcpy(block.data, &header, sizeof header);
   ghee_plan_file *files = (ghee_plan_file *)(void *)(block.data + header.files_at);
-  for (int i = 0; i < 2; i++) files[i] = (ghee_plan_file){.uri_at = header.schema_at, .version_at = header.schema_at};
+  for (int i = 0; i < 2; i++) files[i] = (ghee_plan_file){.uri_at = header.schema_at, .path_at = header.schema_at, .version_at = header.schema_at};
   ghee_plan_seal(block.data, block.size);
   ghee_status status = ghee_file_write_atomic(path, block.data, block.size, err);
   ghee_buffer_fini(&small);

@@ -22,12 +22,12 @@ static inline void sample_plan(uint32_t shuffle, ghee_buffer *block) {
   header.parts_at = header.files_at + sizeof files;
   header.hosts_at = header.starts_at = header.parts_at + sizeof parts;
   uint64_t texts_at = header.starts_at + sizeof starts;
-  files[0] = (ghee_plan_file){texts_at, texts_at + 16};
-  files[1] = (ghee_plan_file){texts_at + 26, texts_at + 42};
+  files[0] = (ghee_plan_file){texts_at, texts_at + 6, texts_at + 16};
+  files[1] = (ghee_plan_file){texts_at + 26, texts_at + 32, texts_at + 42};
   header.format_at = texts_at + 52;
   header.schema_at = texts_at + sizeof texts;
-  header.read_schema_at = header.schema_at;
-  header.schema_bytes = header.read_schema_bytes = bytes.size;
+  header.read_schema_at = header.file_schema_at = header.schema_at;
+  header.schema_bytes = header.read_schema_bytes = header.file_schema_bytes = bytes.size;
   ghee_buffer_put(block, &header, sizeof header);
   ghee_buffer_put(block, files, sizeof files);
   ghee_buffer_put(block, parts, sizeof parts);

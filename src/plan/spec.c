@@ -270,7 +270,7 @@ static ghee_status read_filter(ghee_job_spec *spec, const ghee_node *input, ghee
 }
 
 static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const char *folder, ghee_error *err) {
-  static const char *const known[] = {"uri", "format", "columns", "filter", "shuffle", "epochs", "delimiter", "header", "null", "options",
+  static const char *const known[] = {"uri", "format", "columns", "filter", "shuffle", "epochs", "delimiter", "header", "null", "options", "hive_partitions",
                                       "from", "to", "every", "metadata", "metadata_prefix", NULL};
   const ghee_node *input = NULL;
   int64_t epochs = 1;
@@ -287,6 +287,10 @@ static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const 
   static const char *const of_logs[] = {"metadata", "metadata_prefix", "every", NULL};
   for (const char *const *key = of_logs; !spec->record_log && *key; key++)
     if (ghee_node_get(input, *key)) return ghee_node_error(ghee_node_get(input, *key), err, "%s is for topics; this input is files", *key);
+  if (spec->record_log && ghee_node_get(input, "hive_partitions"))
+    return ghee_node_error(ghee_node_get(input, "hive_partitions"), err, "hive_partitions is for files; this input is topics");
+  spec->hive_partitions = true;
+  GHEE_TRY(ghee_node_read_bool(input, "hive_partitions", &spec->hive_partitions, err));
   GHEE_TRY(read_columns(spec, input, "columns", &spec->columns, &spec->n_columns, err));
   GHEE_TRY(read_filter(spec, input, err));
   GHEE_TRY(read_shuffle(spec, input, err));

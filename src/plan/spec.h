@@ -66,6 +66,7 @@ typedef struct ghee_job_spec {
   uint32_t metadata;        /* bits of key, value, headers, partition, offset, timestamp: columns besides those of the values */
   char *metadata_prefix;
   uint64_t every_ms, every_rows, every_bytes; /* to: never: when what has come is read, and how much at most at once */
+  bool hive_partitions;     /* folders "name=value" are columns */
   const char *const *columns; size_t n_columns; /* 0: all */
   ghee_filter *filter;      /* only rows that fulfil it; NULL: all */
   const char *const *read_columns; size_t n_read_columns; /* `columns` and behind them those that only the filter needs; 0: all */

@@ -58,6 +58,7 @@ static void put_input(ghee_json *json, const ghee_job_spec *spec) {
     ghee_json_text(json, "delimiter", delimiter);
     ghee_json_bool(json, "header", spec->csv_header);
     if (spec->csv_null) ghee_json_text(json, "null", spec->csv_null);
+    ghee_json_bool(json, "hive_partitions", spec->hive_partitions);
   }
   ghee_spec_put_options(json, &spec->input_options);
   ghee_json_end_map(json);

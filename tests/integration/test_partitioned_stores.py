@@ -55,7 +55,8 @@ def check_reading(store, tmp_path):
                                      "parted/*/**/*.parquet": [*range(0, 30, 3), 100, *range(2, 30, 3), 101],
                                      "parted/out": [*range(0, 30, 3), 100, *range(2, 30, 3), 101]}.items()):
         LocalTask(store.uri(uri), preprocess=same, output=tmp_path / f"read{k}").run()
-        got = [i for f in (tmp_path / f"read{k}").glob("*.parquet") for i in pq.ParquetFile(f).read()["id"].to_pylist()]
-        assert sorted(got) == sorted(want), uri
+        rows = [row for f in (tmp_path / f"read{k}").glob("*.parquet") for row in pq.ParquetFile(f).read().to_pylist()]
+        assert sorted(row["id"] for row in rows) == sorted(want), uri
+        assert {row["id"]: row["key"] for row in rows} == {i: f"k/{i % 3}" if i < 100 else {100: "k/1", 101: "k/7"}[i] for i in want}, uri
     with pytest.raises(ghee.NotFoundError, match="no file matches"):
         LocalTask(store.uri("parted/out/*.csv"), preprocess=same, output=tmp_path / "none").run()
