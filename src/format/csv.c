@@ -11,7 +11,7 @@ static ghee_status create_file(ghee_sink *sink, ghee_schema *schema, const ghee_
   return ghee_shim_create(&ghee_csv_ops, GHEE_COLUMNAR_CSV, sink, schema, options, out, err);
 }
 
-static const char *const suffixes[] = {".csv", NULL};
+static const char *const suffixes[] = {".csv", ".csv.gz", ".csv.zst", NULL};
 
 const struct ghee_format_ops ghee_csv_ops = {
     .name = "csv", .suffixes = suffixes, .open = open_file, .create = create_file, GHEE_SHIM_OPS};

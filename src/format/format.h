@@ -31,7 +31,7 @@ typedef struct ghee_write_options {
 } ghee_write_options;
 
 /** A part of a file that can be read alone. Parquet: a row group; ORC: a stripe; IPC file: a batch; text: a byte range cut at line ends
- *  (a line belongs to the part in which it begins). `rows` -1 where only reading tells. */
+ *  (a line belongs to the part in which it begins), or all of a file that is in gzip or zstd. `rows` -1 where only reading tells. */
 typedef struct ghee_part {
   uint32_t index;             /* row group, stripe, batch; 0 for text */
   uint64_t offset, size_bytes;/* in the file: compressed column chunks of the wanted columns, or the byte range */

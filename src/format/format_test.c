@@ -19,7 +19,9 @@ static void finds_by_suffix(void **state) {
   assert_string_equal(ghee_format_of_path("x.ndjson")->name, "jsonl");
   assert_string_equal(ghee_format_of_path("x.arrow")->name, "ipc");
   assert_string_equal(ghee_format_of_path("x.orc")->name, "orc");
-  assert_null(ghee_format_of_path("x.csv.gz"));
+  assert_string_equal(ghee_format_of_path("x.csv.gz")->name, "csv");
+  assert_string_equal(ghee_format_of_path("x.ndjson.zst")->name, "jsonl");
+  assert_null(ghee_format_of_path("x.parquet.gz"));
   assert_null(ghee_format_of_path(".csv"));
   assert_null(ghee_format_of_path(""));
 }

@@ -11,7 +11,7 @@ static ghee_status create_file(ghee_sink *sink, ghee_schema *schema, const ghee_
   return ghee_shim_create(&ghee_jsonl_ops, GHEE_COLUMNAR_JSONL, sink, schema, options, out, err);
 }
 
-static const char *const suffixes[] = {".jsonl", ".ndjson", NULL};
+static const char *const suffixes[] = {".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst", NULL};
 
 const struct ghee_format_ops ghee_jsonl_ops = {
     .name = "jsonl", .suffixes = suffixes, .open = open_file, .create = create_file, GHEE_SHIM_OPS};

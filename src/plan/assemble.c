@@ -6,6 +6,8 @@
 #include "plan/layout.h"
 
 #define MOST_CHUNK_BYTES ((uint64_t)32 << 20)
+/* Of a part whose rows nobody has counted: text, which is read as it comes, however long it is (packed text is one part a file). */
+#define UNKNOWN_BATCH_BYTES ((uint64_t)32 << 20)
 
 /* ---- chunks ---- */
 
@@ -64,6 +66,7 @@ static ghee_status fit_batches(const ghee_job_spec *spec, const ghee_plan_draft 
   for (size_t i = 0; i < draft->parts->count && !draft->batch_bytes; i++) {
     const ghee_plan_record *part = &draft->parts->items[i];
     uint64_t batch = part->rows > first->batch_rows ? (uint64_t)((double)part->memory_bytes * (double)first->batch_rows / (double)part->rows) : part->memory_bytes;
+    if (part->rows < 0 && batch > UNKNOWN_BATCH_BYTES) batch = UNKNOWN_BATCH_BYTES;
     if (batch > totals->reader_bytes) totals->reader_bytes = batch;
   }
   if (totals->reader_bytes <= first->buffer_bytes) return GHEE_OK;

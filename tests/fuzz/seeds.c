@@ -8,6 +8,7 @@
 #include "batch/frame.h"
 #include "batch/types_sample.h"
 #include "format/orc_sample.h"
+#include "format/packed_sample.h"
 #include "manifest/manifest.h"
 #include "plan/sample.h"
 #include "runtime/job/protocol.h"
@@ -154,6 +155,17 @@ static void s3_answers(void) {
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) seed_text("xml", texts[i]);
 }
 
+static void packed(void) {
+  ghee_buffer gzip = {0}, zstd = {0};
+  packed_gzip("a,b\n1,2\n", 8, &gzip);
+  packed_gzip("3,4\n", 4, &gzip);
+  packed_zstd("{\"a\": 1}\n{\"a\": 2}\n", 18, &zstd);
+  seed("csv", gzip.data, gzip.size);
+  seed("jsonl", zstd.data, zstd.size);
+  ghee_buffer_fini(&gzip);
+  ghee_buffer_fini(&zstd);
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) {
     fprintf(stderr, "usage: fuzz_seeds FOLDER\n");
@@ -169,6 +181,7 @@ int main(int argc, char **argv) {
   plans();
   seed("control", "\0\0\1\5hello\3\0\0\0\2\3abc", 15);
   seed_text("csv", "a,b\n1,\"x\ny\"\n2,\n");
+  packed();
   seed_text("jsonl", "{\"a\": 1, \"b\": [1, 2]}\n{\"a\": 2.5, \"b\": null}\n");
   return 0;
 }

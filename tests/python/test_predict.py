@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs with an output: every row comes out once, and what goes wrong says so."""
+import gzip
 import json
 import os
 import pathlib
@@ -209,6 +210,33 @@ def test_orc_that_is_none(tmp_path):
     (tmp_path / "a.orc").write_bytes(b"ORC and nothing that an ORC file has")
     with pytest.raises(ghee.CorruptError, match="a.orc: not an ORC file, or truncated"):
         LocalTask(tmp_path / "a.orc", preprocess=double, output=tmp_path / "out").run()
+
+
+@pytest.mark.parametrize("name, codec", [("a.csv.gz", "gzip"), ("a.csv.zst", "zstd"), ("a.jsonl.gz", "gzip"), ("a.ndjson.gz", "gzip"), ("a.ndjson.zst", "zstd")])
+def test_packed_text(tmp_path, name, codec):
+    lines = (f"{i},{i / 2}\n" if "csv" in name else json.dumps({"id": i, "x": i / 2}) + "\n" for i in range(50_000))
+    with pa.output_stream(tmp_path / name, compression=codec) as out:
+        out.write((("id,x\n" if "csv" in name else "") + "".join(lines)).encode())
+    result = LocalTask(tmp_path / name, preprocess=ghee.Stage(double, workers=2), output=tmp_path / "out").run()
+    assert result.progress["rows_in"] == 50_000
+    assert np.array_equal(read_ids(tmp_path / "out", "x"), np.arange(50_000).astype(float))
+
+
+def test_packed_text_that_unpacks_to_too_much(tmp_path):
+    with gzip.open(tmp_path / "a.csv.gz", "wb") as out:
+        out.write(b"id,x\n" + b"1,2\n" * 500_000)
+        for _ in range(100):
+            out.write(b"7" * (1 << 20))
+    assert (tmp_path / "a.csv.gz").stat().st_size < 1 << 20
+    with pytest.raises(ghee.CorruptError, match=r"a.csv.gz: line 500002 \(byte 2000005\): no line ends in the 64 MiB behind its start"):
+        LocalTask(tmp_path / "a.csv.gz", preprocess=double, output=tmp_path / "out").run()
+
+
+def test_packed_text_cut_short(ids, tmp_path):
+    whole = gzip.compress(b"id,x\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(500_000)))
+    (tmp_path / "a.csv.gz").write_bytes(whole[:-1000])
+    with pytest.raises(ghee.CorruptError, match="a.csv.gz: line .*: truncated: its gzip data has no end at byte"):
+        LocalTask(tmp_path / "a.csv.gz", preprocess=double, output=tmp_path / "out").run()
 
 
 def test_empty_folder(tmp_path):

@@ -11,6 +11,7 @@ use regex::Regex;
 
 use crate::fail::{fail, Outcome, CORRUPT, INVALID, SCHEMA, UNSUPPORTED};
 use crate::file::{Batches, File, Part, ReadOptions};
+use crate::packed::{Packed, Script};
 use crate::source::Source;
 use crate::text::{self, Decode, Dialect, Head, Lines, TextRows};
 use crate::types;
@@ -18,6 +19,7 @@ use crate::types;
 pub struct CsvFile {
     dialect: Arc<Csv>,
     data_start: u64,
+    packed: Option<Packed>,
     batch_rows: usize,
 }
 
@@ -98,21 +100,21 @@ impl CsvFile {
         let full = Arc::new(with_given_types(&in_file, options.schema.as_deref()));
         let from_schema = || options.schema.as_ref().map(|s| s.fields().iter().map(|f| f.name().clone()).collect());
         let columns: Option<Vec<String>> = options.columns.clone().or_else(from_schema);
-        let wanted = match (source.size(), &options.schema) {
-            (size, Some(given)) if head.start as u64 == size => return Ok(CsvFile::empty(given, options, size)?),
+        let wanted = match &options.schema {
+            Some(given) if head.is_empty() => return CsvFile::empty(given, options, &head),
             _ => types::indices_of(&full, columns.as_deref())?,
         };
         let schema = Arc::new(full.project(&wanted)?);
         let dialect = Arc::new(Csv { in_file, wanted, schema, delimiter, null });
-        Ok(CsvFile { dialect, data_start: (head.start + skip) as u64, batch_rows: options.batch_rows })
+        Ok(CsvFile { dialect, data_start: (head.start + skip) as u64, packed: head.packed, batch_rows: options.batch_rows })
     }
 
     /// No header and no row: what the caller knows of the columns stands.
-    fn empty(given: &SchemaRef, options: &ReadOptions, size: u64) -> Outcome<CsvFile> {
+    fn empty(given: &SchemaRef, options: &ReadOptions, head: &Head) -> Outcome<CsvFile> {
         let wanted = types::indices_of(given, options.columns.as_deref())?;
         let schema = Arc::new(given.project(&wanted)?);
         let dialect = Arc::new(Csv { in_file: given.clone(), wanted, schema, delimiter: options.delimiter, null: None });
-        Ok(CsvFile { dialect, data_start: size, batch_rows: options.batch_rows })
+        Ok(CsvFile { dialect, data_start: head.start as u64, packed: head.packed, batch_rows: options.batch_rows })
     }
 }
 
@@ -188,11 +190,15 @@ impl File for CsvFile {
     }
 
     fn parts(&self, source: &Source, text_part_bytes: u64, each: &mut dyn FnMut(Part) -> Outcome<()>) -> Outcome<()> {
-        text::cut(source, self.data_start, text_part_bytes, Some(self.dialect.delimiter), each)
+        match self.packed {
+            Some(packed) => each(packed.part(source)),
+            None => text::cut(source, self.data_start, text_part_bytes, Some(self.dialect.delimiter), each),
+        }
     }
 
     fn read(&self, source: Arc<Source>, part: Part, skip_rows: usize) -> Outcome<Box<dyn Batches>> {
-        Ok(Box::new(TextRows::new(self.dialect.clone(), source, part, self.batch_rows, skip_rows)?))
+        let part = self.packed.map_or(part, |_| Part { offset: self.data_start, size_bytes: u64::MAX - self.data_start, ..part });
+        Ok(Box::new(TextRows::new(self.dialect.clone(), Script::new(source, self.packed), part, self.batch_rows, skip_rows)?))
     }
 }
 

@@ -11,6 +11,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::fail::{fail, Fail, Outcome, CORRUPT, UNSUPPORTED};
 use crate::file::{Batches, File, Part, ReadOptions};
+use crate::packed::{Packed, Script};
 use crate::source::Source;
 use crate::text::{self, Decode, Dialect, Head, TextRows};
 use crate::types;
@@ -20,6 +21,7 @@ const HEAD_BATCH_ROWS: usize = 1024;
 pub struct JsonlFile {
     dialect: Arc<Jsonl>,
     data_start: u64,
+    packed: Option<Packed>,
     batch_rows: usize,
 }
 
@@ -147,7 +149,7 @@ impl JsonlFile {
             Some(_) => drop(dialect.decoder(1, 0)?),
             None => check_head(&dialect, &head)?,
         }
-        Ok(JsonlFile { dialect: Arc::new(dialect), data_start: head.start as u64, batch_rows: options.batch_rows })
+        Ok(JsonlFile { dialect: Arc::new(dialect), data_start: head.start as u64, packed: head.packed, batch_rows: options.batch_rows })
     }
 }
 
@@ -157,11 +159,15 @@ impl File for JsonlFile {
     }
 
     fn parts(&self, source: &Source, text_part_bytes: u64, each: &mut dyn FnMut(Part) -> Outcome<()>) -> Outcome<()> {
-        text::cut(source, self.data_start, text_part_bytes, None, each)
+        match self.packed {
+            Some(packed) => each(packed.part(source)),
+            None => text::cut(source, self.data_start, text_part_bytes, None, each),
+        }
     }
 
     fn read(&self, source: Arc<Source>, part: Part, skip_rows: usize) -> Outcome<Box<dyn Batches>> {
-        Ok(Box::new(TextRows::new(self.dialect.clone(), source, part, self.batch_rows, skip_rows)?))
+        let part = self.packed.map_or(part, |_| Part { offset: self.data_start, size_bytes: u64::MAX - self.data_start, ..part });
+        Ok(Box::new(TextRows::new(self.dialect.clone(), Script::new(source, self.packed), part, self.batch_rows, skip_rows)?))
     }
 }
 

@@ -18,6 +18,7 @@ mod orc_stream;
 mod orc_text;
 mod orc_types;
 mod orc_zone;
+mod packed;
 mod parquet_file;
 mod protobuf;
 mod source;

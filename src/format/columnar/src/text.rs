@@ -10,6 +10,7 @@ use regex::Regex;
 
 use crate::fail::{fail, Fail, Outcome, CORRUPT, LIMIT, UNSUPPORTED};
 use crate::file::{Batches, Part};
+use crate::packed::{Packed, Script};
 use crate::source::Source;
 use crate::types;
 
@@ -149,15 +150,24 @@ pub struct Head {
     end: usize,
     /// It is all of the file.
     pub whole: bool,
+    pub packed: Option<Packed>,
 }
 
 impl Head {
     /// Reads until two lines (a header and a row) are whole.
-    pub fn read(source: &Source, delimiter: Option<u8>) -> Outcome<Head> {
-        let mut len = HEAD_BYTES;
+    pub fn read(source: &Arc<Source>, delimiter: Option<u8>) -> Outcome<Head> {
+        let mut script = Script::new(source.clone(), None);
+        let (mut len, mut packed) = (HEAD_BYTES, None);
         loop {
-            let whole = source.size() <= len as u64;
-            let data = source.read(0, source.size().min(len as u64) as usize)?;
+            // One byte more tells whether the text goes on.
+            let mut data = script.read(0, len + 1)?;
+            if let (None, Some(found)) = (packed, Packed::of(&data)) {
+                packed = Some(found);
+                script = Script::new(source.clone(), packed);
+                continue;
+            }
+            let whole = data.len() <= len;
+            data.truncate(len);
             let start = start_of(&data)?;
             let mut lines = Lines::new(delimiter);
             let (mut end, mut found) = (start, 0);
@@ -169,7 +179,7 @@ impl Head {
             }
             if whole || found >= 2 {
                 let line = 1 + memchr_iter(b'\n', &data[..start]).count();
-                return Ok(Head { data, start, line, end, whole });
+                return Ok(Head { data, start, line, end, whole, packed });
             }
             if len >= MAX_HEAD_BYTES {
                 return fail(CORRUPT, format!("there are no two lines in its first {len} bytes"));
@@ -181,14 +191,19 @@ impl Head {
     pub fn text(&self) -> &[u8] {
         &self.data[self.start..self.end]
     }
+
+    /// The file has no text at all.
+    pub fn is_empty(&self) -> bool {
+        self.whole && self.start == self.data.len()
+    }
 }
 
 fn start_of(data: &[u8]) -> Outcome<usize> {
     if data.starts_with(&[0xff, 0xfe]) || data.starts_with(&[0xfe, 0xff]) {
         return fail(UNSUPPORTED, "its text is UTF-16; convert it to UTF-8");
     }
-    if data.starts_with(&[0x1f, 0x8b]) || data.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        return fail(UNSUPPORTED, "it is compressed; unpack it first");
+    if Packed::of(data).is_some() {
+        return fail(UNSUPPORTED, "it is compressed twice; unpack it once");
     }
     let mark = if data.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
     Ok(mark + data[mark..].iter().take_while(|b| **b == b'\n' || **b == b'\r').count())
@@ -254,7 +269,7 @@ pub trait Dialect: Send + Sync {
 
 pub struct TextRows {
     dialect: Arc<dyn Dialect>,
-    source: Arc<Source>,
+    script: Script,
     decoder: Box<dyn Decode>,
     /// Follows the text beside the decoder, which takes an open quote at the end of the file for a closed one.
     lines: Lines,
@@ -276,17 +291,17 @@ pub struct TextRows {
 }
 
 impl TextRows {
-    pub fn new(dialect: Arc<dyn Dialect>, source: Arc<Source>, part: Part, batch_rows: usize, skip: usize) -> Outcome<TextRows> {
+    pub fn new(dialect: Arc<dyn Dialect>, script: Script, part: Part, batch_rows: usize, skip: usize) -> Outcome<TextRows> {
         let end = part.offset.saturating_add(part.size_bytes);
-        if end > source.size() {
-            return fail(CORRUPT, format!("the part up to byte {end} lies outside of its {} bytes", source.size()));
+        if end > script.end() {
+            return fail(CORRUPT, format!("the part up to byte {end} lies outside of its {} bytes", script.end()));
         }
         let (decoder, drop_rows) = dialect.decoder(batch_rows, skip)?;
         let (read, batch_at, skipping) = (part.offset, part.offset, skip - drop_rows);
         let (lines, line_at, bad) = (Lines::new(dialect.quoting()), part.offset, None);
         let (nesting, chunk) = (Nesting::default(), Vec::new());
         Ok(TextRows {
-            dialect, source, decoder, lines, nesting, line_at, bad, chunk, at: 0, read, end, batch_at, skipping, drop_rows, over: false,
+            dialect, script, decoder, lines, nesting, line_at, bad, chunk, at: 0, read, end, batch_at, skipping, drop_rows, over: false,
         })
     }
 
@@ -298,7 +313,8 @@ impl TextRows {
         let len = (self.end - self.read).min(CHUNK_BYTES as u64) as usize;
         self.chunk.clear();
         self.at = 0;
-        self.source.read_more(self.read, len, &mut self.chunk)?;
+        self.script.read_more(self.read, len, &mut self.chunk)?;
+        let len = self.chunk.len();
         let deep = if self.dialect.quoting().is_none() { self.nesting.too_deep(&self.chunk) } else { None };
         self.chunk.truncate(deep.unwrap_or(len));
         let (mut done, from) = (0, self.read);
@@ -315,6 +331,9 @@ impl TextRows {
         self.read += self.chunk.len() as u64;
         if deep.is_some() {
             self.bad = Some((self.line_at, "its values are nested more than 128 deep"));
+        } else if self.script.end() == u64::MAX && self.read - self.line_at > MAX_HEAD_BYTES as u64 {
+            // A few packed bytes unpack to any length.
+            self.bad = Some((self.line_at, "no line ends in the 64 MiB behind its start"));
         } else if len == 0 || self.lines.stray {
             self.bad = self.lines.bad().map(|why| (self.line_at, why));
         }
@@ -401,8 +420,8 @@ impl TextRows {
         let mut len = 16 << 10;
         let mut begun = false;
         loop {
-            let len_now = (self.end - next).min(len) as usize;
-            let data = self.source.read(next, len_now).map_err(|f| (false, f))?;
+            let data = self.script.read(next, (self.end - next).min(len) as usize).map_err(|f| (false, f))?;
+            let len_now = data.len();
             let blank = if begun { 0 } else { data.iter().take_while(|b| b.is_ascii_whitespace()).count() };
             if !begun {
                 next += blank as u64;
@@ -425,7 +444,7 @@ impl TextRows {
 
     fn place_in_words(&self, at: u64, failed: Fail) -> Fail {
         let text = reason(&failed.text);
-        let text = match line_of(&self.source, at) {
+        let text = match line_of(&self.script, at) {
             Some(line) => format!("line {line} (byte {at}): {text}"),
             None => format!("the row at byte {at}: {text}"),
         };
@@ -437,18 +456,21 @@ impl Batches for TextRows {
     fn next(&mut self) -> Outcome<Option<RecordBatch>> {
         let outcome = self.batch().map_err(|f| self.locate(f));
         self.over |= outcome.is_err();
-        self.source.settle(outcome)
+        self.script.source().settle(outcome)
     }
 }
 
 /// The line, counted from 1, in which byte `at` lies.
-pub fn line_of(source: &Source, at: u64) -> Option<u64> {
+pub fn line_of(script: &Script, at: u64) -> Option<u64> {
     if at > MAX_COUNTED_BYTES {
         return None;
     }
     let (mut line, mut done) = (1, 0);
     while done < at {
-        let data = source.read(done, (at - done).min(CHUNK_BYTES as u64) as usize).ok()?;
+        let data = script.read(done, (at - done).min(CHUNK_BYTES as u64) as usize).ok()?;
+        if data.is_empty() {
+            return None;
+        }
         line += memchr_iter(b'\n', &data).count() as u64;
         done += data.len() as u64;
     }
