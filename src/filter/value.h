@@ -5,8 +5,8 @@
 
 #include "batch/column.h"
 #include "filter/tree.h"
+#include "text/moment.h"
 
-typedef __int128 ghee_int128;
 #define GHEE_INT128_MAX ((ghee_int128)(~(unsigned __int128)0 >> 1))
 #define GHEE_INT128_MIN (-GHEE_INT128_MAX - 1)
 
@@ -30,8 +30,5 @@ ghee_status ghee_value_of(const ghee_literal *literal, const struct ArrowSchema 
 
 /** "12.5e1" × 10^scale. false: more than 100,000 as exponent. */
 bool ghee_value_of_digits(const char *text, int32_t scale, ghee_value *out);
-/** "2024-02-29", "2024-02-29 12:30:00.5+02:00" (or T, Z, without seconds) as nanoseconds since 1970. false: it is none. */
-typedef struct ghee_moment { ghee_int128 ns; bool has_time, has_offset; } ghee_moment;
-bool ghee_moment_parse(const char *text, ghee_moment *out);
 
 #endif

@@ -9,6 +9,7 @@
 #include "batch/assemble.h"
 #include "batch/bits.h"
 #include "batch/schema_copy.h"
+#include "text/moment.h"
 #include "text/utf8.h"
 
 static const char null_name[] = "__HIVE_DEFAULT_PARTITION__";
@@ -74,22 +75,10 @@ static bool is_bool(const char *text, int64_t *out) {
   return *out || strcmp(text, "false") == 0;
 }
 
-/* Days since 1970 in the proleptic Gregorian calendar; years begin in March, so that the leap day comes last. */
-static int64_t days_of(int64_t year, int64_t month, int64_t day) {
-  year -= month <= 2;
-  int64_t era = (year >= 0 ? year : year - 399) / 400, of_era = year - era * 400;
-  int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-  return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
 static bool is_date(const char *text, int64_t *out) {
-  static const char days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  int year, month, day;
-  if (strlen(text) != 10 || strspn(text, "0123456789") != 4 || text[4] != '-' || text[7] != '-') return false;
-  if (strspn(text + 5, "0123456789") != 2 || strspn(text + 8, "0123456789") != 2 || sscanf(text, "%4d-%2d-%2d", &year, &month, &day) != 3) return false;
-  bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-  if (month < 1 || month > 12 || day < 1 || day > days[month - 1] || (month == 2 && day == 29 && !leap)) return false;
-  *out = days_of(year, month, day);
+  ghee_moment moment;
+  if (!ghee_moment_parse(text, &moment) || moment.has_time) return false;
+  *out = (int64_t)(moment.ns / GHEE_NS_PER_DAY);
   return true;
 }
 
