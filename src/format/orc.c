@@ -9,4 +9,4 @@ static ghee_status open_file(ghee_source *source, const ghee_read_options *optio
 static const char *const suffixes[] = {".orc", NULL};
 
 const struct ghee_format_ops ghee_orc_ops = {
-    .name = "orc", .suffixes = suffixes, .open = open_file, GHEE_SHIM_READ_OPS};
+    .name = "orc", .suffixes = suffixes, .open = open_file, .bounds = ghee_shim_bounds, GHEE_SHIM_READ_OPS};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The fuzz target of a file format: opens the bytes, reads every part, and holds text formats to their promise that the
+ * The fuzz target of a file format: opens the bytes, asks for bounds, reads every part, and holds text formats to their promise that the
  * size of the parts changes nothing about the rows. */
 #ifndef GHEE_FUZZ_FORMAT_FUZZ_H
 #define GHEE_FUZZ_FORMAT_FUZZ_H
@@ -46,13 +46,23 @@ static int64_t fuzz_count(ghee_file *file, uint64_t part_bytes, int64_t skip) {
   return status == GHEE_OK && total < FUZZ_MOST_ROWS ? total : -1;
 }
 
+static void fuzz_bounds(const ghee_file *file) {
+  const struct ArrowSchema *schema = ghee_schema_arrow(file->ops->schema(file));
+  const char *names[8];
+  size_t n = 0;
+  for (; n < 8 && (int64_t)n < schema->n_children; n++) names[n] = schema->children[n]->name;
+  ghee_batch bounds = {0};
+  if (file->ops->bounds && file->ops->bounds(file, names, n, &bounds, NULL) == GHEE_OK) ghee_batch_release(&bounds);
+}
+
 static int fuzz_format(const char *name, const uint8_t *data, size_t size, bool text) {
   const struct ghee_format_ops *ops = ghee_format_named(name);
   ghee_source *source;
   ghee_file *file;
   if (size > FUZZ_MOST_BYTES || ghee_source_of_memory(data, size, "fuzz", &source, NULL) != GHEE_OK) return 0;
-  ghee_read_options options = {.batch_rows = 100};
+  ghee_read_options options = {.batch_rows = 100, .bounds = true};
   if (ops->open(source, &options, &file, NULL) == GHEE_OK) {
+    fuzz_bounds(file);
     int64_t whole = fuzz_count(file, UINT64_MAX, 0);
     (void)fuzz_count(file, UINT64_MAX, 3);
     if (text) {

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.ipc
+import pyarrow.orc
 import pyarrow.parquet as pq
 import pytest
 
@@ -54,6 +55,8 @@ def write(table, folder, format, files=3, group=250):
         path = folder / f"part-{k}.{format}"
         if format == "parquet":
             pq.write_table(part, path, row_group_size=group)
+        elif format == "orc":
+            pyarrow.orc.write_table(part, path, batch_size=group, stripe_size=1)
         elif format == "csv":
             pyarrow.csv.write_csv(part, path)
         elif format == "jsonl":
@@ -86,7 +89,7 @@ FILTERS = [
 ]
 
 
-@pytest.mark.parametrize("format", ["parquet", "ipc", "csv", "jsonl"])
+@pytest.mark.parametrize("format", ["parquet", "orc", "ipc", "csv", "jsonl"])
 def test_rows_are_those_of_pyarrow(tmp_path, format):
     table = people()
     source = write(table, tmp_path / "in", format)
@@ -180,6 +183,27 @@ def test_row_groups_that_cannot_pass_are_not_read(tmp_path):
     assert plan["rows"] == -1 and plan["most_rows"] == 750
     with pytest.raises(CorruptError):
         passed(source, tmp_path / "all", "id >= 0 and active = true")
+
+
+def test_stripes_of_orc_that_cannot_have_any_are_not_read(tmp_path):
+    n = 2_000
+    real = np.arange(n) / 8.0
+    real[::100] = np.nan  # also the first of a stripe, after which its writer compares no more
+    table = pa.table({
+        "id": np.arange(n), "small": pa.array(np.arange(n) // 20 - 50, pa.int8()), "word": [f"w{i:05}" for i in range(n)], "real": real, "holes": pa.array([i if i >= 500 else None for i in range(n)]),
+        "day": pa.array(np.arange(n, dtype=np.int32) - 1_000).cast(pa.date32()), "raw": [f"{i:05}".encode() for i in range(n)], "flag": np.arange(n) >= 1_000,
+    })
+    source = write(table, tmp_path / "in", "orc", files=1)
+    cases = [
+        ("id >= 1100 and id < 1300", (pc.field("id") >= 1_100) & (pc.field("id") < 1_300), 6), ("small < -45", pc.field("small") < -45, 7), ("word > 'w01750'", pc.field("word") > "w01750", 7),
+        ("day < '1967-06-01'", pc.field("day") < datetime.date(1967, 6, 1), 7), ("holes is null", pc.field("holes").is_null(), 6), ("holes = 700", pc.field("holes") == 700, 7),
+        ("real < 10", pc.field("real") < 10, None), ("flag = true", pc.field("flag"), 0),
+    ]
+    for i, (text, expression, ruled_out) in enumerate(cases):
+        assert np.array_equal(passed(source, tmp_path / f"out{i}", text)[0], wanted(table, expression)), text
+        found = explained(source, text)
+        assert found["splits"] + found["ruled_out_splits"] == 8, text
+        assert ruled_out is None or found["ruled_out_splits"] == ruled_out, text
 
 
 def test_statistics_that_are_missing_rule_nothing_out(tmp_path):

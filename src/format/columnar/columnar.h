@@ -82,7 +82,7 @@ ghee_status ghee_columnar_schema(const ghee_columnar_file *file, struct ArrowSch
 /** Calls `each` in order of the file. */
 ghee_status ghee_columnar_parts(const ghee_columnar_file *file, const ghee_columnar_source *source, uint64_t text_part_bytes,
                                 ghee_status (*each)(void *user, const ghee_columnar_part *part), void *user, ghee_error *err);
-/** A struct array with a row for each row group of a Parquet file: of each column the least value, the greatest, and the count of nulls (int64), null
+/** A struct array with a row for each row group of a Parquet file or stripe of an ORC file: of each column the least value, the greatest, and the count of nulls (int64), null
  *  where the footer does not tell. The caller releases both. */
 ghee_status ghee_columnar_bounds(const ghee_columnar_file *file, const char *const *columns, size_t n, struct ArrowSchema *schema,
                                  struct ArrowArray *array, ghee_error *err);

@@ -10,6 +10,7 @@ mod ipc_file;
 mod ipc_stream;
 mod jsonl_file;
 mod kept;
+mod orc_bounds;
 mod orc_column;
 mod orc_file;
 mod orc_meta;

@@ -8,6 +8,7 @@ use arrow_schema::{DataType, Schema, SchemaRef};
 
 use crate::fail::{fail, Fail, Outcome, CORRUPT, INVALID};
 use crate::file::{Batches, File, Part, ReadOptions};
+use crate::orc_bounds::bounds_of;
 use crate::orc_column::{Column, Streams, DATA, DICTIONARY_DATA, LENGTH, PRESENT, SECONDARY};
 use crate::orc_meta::{load, Meta, Stripe, StripeFooter};
 use crate::orc_types::{root, Kind, Node};
@@ -22,6 +23,9 @@ const USUAL_RATIO: u64 = 4;
 
 pub struct OrcFile {
     meta: Meta,
+    /// All columns, and the ids of their types.
+    in_file: Schema,
+    ids: Vec<usize>,
     schema: SchemaRef,
     /// The wanted columns as they stand in the file.
     nodes: Vec<Node>,
@@ -39,7 +43,7 @@ fn at_stripe(index: usize) -> impl Fn(Fail) -> Fail {
 
 impl OrcFile {
     pub fn open(source: Arc<Source>, options: &ReadOptions) -> Outcome<OrcFile> {
-        let meta = load(&source)?;
+        let meta = load(&source, options.bounds)?;
         let root = root(&meta).map_err(|e| e.before("its schema"))?;
         let DataType::Struct(fields) = &root.data_type else { return fail(CORRUPT, "its schema has no columns") };
         let in_file = Schema::new(fields.clone());
@@ -57,8 +61,9 @@ impl OrcFile {
         let order = places.iter().map(|place| passed.binary_search(place).unwrap_or(0)).collect();
         let nodes = passed.iter().map(|place| root.children[*place].clone()).collect();
         let schema = Arc::new(in_file.project(&places)?);
+        let ids = root.children.iter().map(|node| node.id).collect();
         let everything = wanted.iter().all(|wanted| *wanted);
-        Ok(OrcFile { meta, schema, nodes, order, wanted, everything, batch_rows: options.batch_rows })
+        Ok(OrcFile { meta, in_file, ids, schema, nodes, order, wanted, everything, batch_rows: options.batch_rows })
     }
 
     /// Start and length of the streams that the wanted columns are decoded from.
@@ -117,6 +122,12 @@ impl File for OrcFile {
             each(self.part(index, stripe, sizes[index]))?;
         }
         Ok(())
+    }
+
+    fn bounds(&self, columns: &[String]) -> Outcome<RecordBatch> {
+        let places = types::indices_of(&self.in_file, Some(columns))?;
+        let columns: Vec<_> = places.iter().map(|i| (self.ids[*i], self.in_file.field(*i).data_type())).collect();
+        bounds_of(&self.meta, &columns)
     }
 
     fn read(&self, source: Arc<Source>, part: Part, skip_rows: usize) -> Outcome<Box<dyn Batches>> {

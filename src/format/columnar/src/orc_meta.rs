@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::fail::{fail, Fail, Outcome, CORRUPT, UNSUPPORTED};
+use crate::fail::{fail, Outcome, CORRUPT, UNSUPPORTED};
+use crate::orc_bounds::{self, Statistics};
 use crate::orc_stream::{Codec, Packing, Stream, MOST_BLOCK_BYTES};
 use crate::protobuf::Walk;
 use crate::source::Source;
@@ -46,6 +47,10 @@ pub struct Meta {
     pub types: Vec<Type>,
     /// By type; empty where the file does not tell.
     pub totals: Vec<Total>,
+    /// Empty unless asked for.
+    pub statistics: Statistics,
+    /// The least and greatest texts in it are those (HIVE-8732).
+    pub ordered_texts: bool,
 }
 
 pub struct StreamInfo {
@@ -74,6 +79,8 @@ struct PostScript {
     codec: u64,
     block_bytes: u64,
     version: Vec<u64>,
+    metadata_bytes: u64,
+    writer_version: u64,
 }
 
 fn postscript(bytes: &[u8]) -> Outcome<PostScript> {
@@ -85,6 +92,8 @@ fn postscript(bytes: &[u8]) -> Outcome<PostScript> {
             2 => found.codec = value.number()?,
             3 => found.block_bytes = value.number()?,
             4 => value.numbers(&mut found.version)?,
+            5 => found.metadata_bytes = value.number()?,
+            6 => found.writer_version = value.number()?,
             _ => {}
         }
     }
@@ -159,8 +168,10 @@ fn total_of(mut walk: Walk) -> Outcome<Total> {
     Ok(total)
 }
 
-fn footer(bytes: &[u8], packing: Packing, small_decimals: bool, size: u64) -> Outcome<Meta> {
-    let mut meta = Meta { packing, small_decimals, stripes: Vec::new(), types: Vec::new(), totals: Vec::new() };
+fn footer(bytes: &[u8], packing: Packing, postscript: &PostScript, size: u64) -> Outcome<Meta> {
+    let (small_decimals, ordered_texts) = (postscript.version == TO_COME, postscript.writer_version > 0);
+    let (stripes, types, totals, statistics) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut meta = Meta { packing, small_decimals, stripes, types, totals, statistics, ordered_texts };
     let mut walk = Walk::new(bytes);
     while let Some((id, value)) = walk.next()? {
         match id {
@@ -184,7 +195,8 @@ fn footer(bytes: &[u8], packing: Packing, small_decimals: bool, size: u64) -> Ou
     Ok(meta)
 }
 
-pub fn load(source: &Arc<Source>) -> Outcome<Meta> {
+/// `statistics`: also what the file says of the values in its stripes.
+pub fn load(source: &Arc<Source>, statistics: bool) -> Outcome<Meta> {
     let size = source.size();
     let tail = source.tail(TAIL_BYTES)?;
     if tail.len() < 12 {
@@ -198,16 +210,22 @@ pub fn load(source: &Arc<Source>) -> Outcome<Meta> {
     }
     let postscript = postscript(&tail[end - len..end]).map_err(|e| e.before("its postscript"))?;
     let packing = packing_of(&postscript)?;
-    if postscript.footer_bytes > size - 1 - len as u64 {
-        return fail(CORRUPT, format!("its footer claims {} of its {size} bytes: truncated or damaged", postscript.footer_bytes));
-    }
-    let bytes = match (end - len).checked_sub(postscript.footer_bytes as usize) {
-        Some(at) => tail.slice(at..end - len),
-        None => source.read(size - 1 - len as u64 - postscript.footer_bytes, postscript.footer_bytes as usize)?.into(),
+    let end = size - 1 - len as u64;
+    let section = |name: &str, end: u64, bytes: u64| -> Outcome<Vec<u8>> {
+        let Some(start) = end.checked_sub(bytes) else {
+            return fail(CORRUPT, format!("its {name} claims {bytes} of its {size} bytes: truncated or damaged"));
+        };
+        let in_tail = start.checked_sub(size - tail.len() as u64).map(|at| tail.slice(at as usize..(at + bytes) as usize));
+        let packed = in_tail.map_or_else(|| source.read(start, bytes as usize).map(Bytes::from), Ok)?;
+        Stream::new(packing, packed).all(MOST_FOOTER_BYTES).map_err(|e| e.before(&format!("its {name}")))
     };
-    let before = |e: Fail| e.before("its footer");
-    let bytes = Stream::new(packing, bytes).all(MOST_FOOTER_BYTES).map_err(before)?;
-    footer(&bytes, packing, postscript.version == TO_COME, size).map_err(before)
+    let bytes = section("footer", end, postscript.footer_bytes)?;
+    let mut meta = footer(&bytes, packing, &postscript, size).map_err(|e| e.before("its footer"))?;
+    if statistics {
+        let bytes = section("statistics", end - postscript.footer_bytes, postscript.metadata_bytes)?;
+        meta.statistics = orc_bounds::statistics(&bytes).map_err(|e| e.before("its statistics"))?;
+    }
+    Ok(meta)
 }
 
 fn stream_of(mut walk: Walk) -> Outcome<StreamInfo> {
