@@ -11,16 +11,18 @@
 
 #include "base/status.h"
 
-/** KEPT: of those that were taken. AHEAD: that may wait to be. */
-enum { GHEE_HDFS_KEPT_BYTES = 32 << 20, GHEE_HDFS_AHEAD_BYTES = 32 << 20 };
+/** KEPT: at least so many of those that were taken. What may wait to be, TAKING: while somebody takes, AHEAD: while nobody does. */
+enum { GHEE_HDFS_KEPT_BYTES = 32 << 20, GHEE_HDFS_TAKING_BYTES = 16 << 20, GHEE_HDFS_AHEAD_BYTES = 32 << 20, GHEE_HDFS_SEGMENT_BYTES = 1 << 20,
+       GHEE_HDFS_SEGMENTS = (GHEE_HDFS_KEPT_BYTES + GHEE_HDFS_AHEAD_BYTES) / GHEE_HDFS_SEGMENT_BYTES + 2 };
 
-/** Thread: one that puts, one that takes; all fields under the mutex. */
+/** Thread: one that puts, one that takes. */
 typedef struct ghee_hdfs_window {
+  uint8_t *segments[GHEE_HDFS_SEGMENTS]; /* a ring, those from `first` to `put`; set by who puts, before `put` has got there */
   struct {
     pthread_mutex_t mutex;
     pthread_cond_t moved;
-    uint8_t *bytes;              /* a ring; byte k of the file lies at k mod its size */
     uint64_t put, taken;         /* of the file, in all */
+    uint64_t first;              /* that is kept; a segment begins there */
     bool taking;                 /* since rewind, until nothing was left or end */
   } locked;
 } ghee_hdfs_window;
@@ -29,12 +31,14 @@ void ghee_hdfs_window_init(ghee_hdfs_window *window);
 void ghee_hdfs_window_fini(ghee_hdfs_window *window);
 
 /* Who puts. */
-/** As many of the bytes as there is room for; *n: how many. GHEE_NO_MEMORY. */
+/** As many of the bytes as there is room for; *n: how many, also of those before GHEE_NO_MEMORY. */
 ghee_status ghee_hdfs_window_put(ghee_hdfs_window *window, const void *data, size_t size_bytes, size_t *n, ghee_error *err);
-/** Until there is room, or nobody takes. */
+/** Until there is room for a segment, or nobody takes. */
 void ghee_hdfs_window_wait(ghee_hdfs_window *window);
 /** Bytes that wait to be taken; *taking: somebody does. */
 uint64_t ghee_hdfs_window_waiting(ghee_hdfs_window *window, bool *taking);
+/** Whether a taker could begin at byte `offset`. */
+bool ghee_hdfs_window_keeps(ghee_hdfs_window *window, uint64_t offset);
 /** The next taker begins at byte `offset` of the file; false where that is not kept any more. Nobody takes now. */
 bool ghee_hdfs_window_rewind(ghee_hdfs_window *window, uint64_t offset);
 

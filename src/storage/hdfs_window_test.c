@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "storage/hdfs_window.h"
 
-enum { KEPT = GHEE_HDFS_KEPT_BYTES, AHEAD = GHEE_HDFS_AHEAD_BYTES, PIECE = 1 << 20 };
+enum { KEPT = GHEE_HDFS_KEPT_BYTES, TAKING = GHEE_HDFS_TAKING_BYTES, AHEAD = GHEE_HDFS_AHEAD_BYTES, SEGMENT = GHEE_HDFS_SEGMENT_BYTES, PIECE = 1 << 20 };
 
 static ghee_hdfs_window window;
 static uint8_t piece[PIECE];
@@ -58,11 +58,36 @@ static void test_room_and_rewinds(void **state) {
     if (again == 0) assert_true(ghee_hdfs_window_rewind(&window, 0));
     again += take(again, PIECE - 1);
   }
+  assert_true(ghee_hdfs_window_keeps(&window, 0));
   assert_int_equal(put(at, 7), 7);
-  assert_false(ghee_hdfs_window_rewind(&window, 6));
-  assert_true(ghee_hdfs_window_rewind(&window, 7));
+  assert_false(ghee_hdfs_window_keeps(&window, 0));
+  assert_false(ghee_hdfs_window_rewind(&window, SEGMENT - 1));
+  assert_true(ghee_hdfs_window_rewind(&window, SEGMENT));
   ghee_hdfs_window_end(&window);
-  assert_int_equal(waiting(false), KEPT + AHEAD);
+  assert_int_equal(waiting(false), KEPT + AHEAD + 7 - SEGMENT);
+  ghee_hdfs_window_fini(&window);
+}
+
+/* Who puts faster than is taken: what was taken last stays, and the memory of what lies further back is used again. */
+static void test_memory_is_used_again(void **state) {
+  (void)state;
+  uint64_t at = 0, taken = 0;
+  size_t held = 0;
+  ghee_hdfs_window_init(&window);
+  at += put(at, 3);
+  assert_true(ghee_hdfs_window_rewind(&window, 0));
+  while (waiting(true) < TAKING) at += put(at, PIECE);
+  while (taken < 2 * (uint64_t)KEPT) {
+    at += put(at, PIECE);
+    assert_int_equal(waiting(true), TAKING);
+    taken += take(taken, PIECE - 7);
+    if (taken > KEPT) assert_true(ghee_hdfs_window_keeps(&window, taken - KEPT));
+  }
+  for (size_t i = 0; i < GHEE_HDFS_SEGMENTS; i++) held += window.segments[i] != NULL;
+  assert_in_range(held, 1, (KEPT + TAKING) / SEGMENT + 2);
+  taken -= KEPT;
+  assert_true(ghee_hdfs_window_rewind(&window, taken));
+  while (taken < at) taken += take(taken, PIECE);
   ghee_hdfs_window_fini(&window);
 }
 
@@ -103,6 +128,6 @@ static void test_two_threads(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_room_and_rewinds), cmocka_unit_test(test_two_threads)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_room_and_rewinds), cmocka_unit_test(test_memory_is_used_again), cmocka_unit_test(test_two_threads)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -125,7 +125,7 @@ static ghee_status closed_length(hdfs_sink *of, uint64_t *out, ghee_error *err) 
 /* One more try after a request that failed, of all that is written. */
 static ghee_status repair_once(hdfs_sink *of, ghee_error *err) {
   uint64_t written = of->base.written_bytes, length;
-  if (!of->created && written <= GHEE_HDFS_KEPT_BYTES + GHEE_HDFS_AHEAD_BYTES) return send(of, 0, written, err);
+  if (!of->created && ghee_hdfs_window_keeps(&of->window, 0)) return send(of, 0, written, err);
   of->created = true;
   ghee_status status = closed_length(of, &length, err);
   if (status == GHEE_BUSY) return send(of, written, 0, err) == GHEE_OK ? GHEE_BUSY : status; /* settled now: look again */
