@@ -40,6 +40,9 @@ ghee_status ghee_plan_remedy(ghee_status status, ghee_error *err) {
 static ghee_status choose_format(maker *of, ghee_error *err) {
   const char *first = of->input.files.items[0].uri;
   of->format = of->spec->format ? ghee_format_named(of->spec->format) : ghee_format_of_path(first);
+  size_t length = strlen(first);
+  if (!of->format && length > 5 && strcmp(first + length - 5, ".avro") == 0)
+    return ghee_error_set(err, GHEE_UNSUPPORTED, "%s is Avro, which this build does not read: convert it to one of %s", first, ghee_format_names());
   if (!of->format)
     return ghee_error_set(err, GHEE_INVALID, "the format of %s is not told by its name: take it out of the input, or set input.format to one of %s", first,
                           ghee_format_names());

@@ -206,6 +206,12 @@ def test_orc_is_not_written(ids, tmp_path):
         LocalTask(ids(10), preprocess=double, output=ghee.Output(tmp_path / "out", format="orc")).run()
 
 
+def test_avro_is_named(tmp_path):
+    (tmp_path / "a.avro").write_bytes(b"Obj\x01")
+    with pytest.raises(ghee.UnsupportedError, match="a.avro is Avro"):
+        LocalTask(tmp_path / "a.avro", preprocess=double, output=tmp_path / "out").run()
+
+
 def test_orc_that_is_none(tmp_path):
     (tmp_path / "a.orc").write_bytes(b"ORC and nothing that an ORC file has")
     with pytest.raises(ghee.CorruptError, match="a.orc: not an ORC file, or truncated"):
