@@ -32,7 +32,7 @@ typedef enum ghee_status {
   GHEE_NO_MEMORY = 12,   /* malloc failed */
   GHEE_USER = 13,        /* a user function raised, or returned what it must not */
   GHEE_CRASHED = 14,     /* a worker died too often at one place */
-  GHEE_TIMEOUT = 15,     /* a user function or a peer took longer than its limit */
+  GHEE_TIMEOUT = 15,     /* a user function took longer than its limit */
   GHEE_BUSY = 16,        /* another process holds it */
   GHEE_CHANGED = 17,     /* the input is not what it was when the job was planned */
   GHEE_UNSUPPORTED = 18, /* valid, but not in this build */

@@ -75,7 +75,7 @@ bool ghee_http_header(const ghee_http_response *response, const char *name, char
 /** Starts a request. out gives: ghee_http_wait or ghee_http_cancel.  Blocks: no. */
 ghee_status ghee_http_start(ghee_http *http, const ghee_http_request *request, ghee_http_call **out, ghee_error *err);
 /** The answer, whatever its status (after the tries that 429, 500, 502, 503, 504 and lost connections are worth), and frees the call.
- *  GHEE_IO: no connection or no whole answer · GHEE_TIMEOUT: deadline or stall · GHEE_DENIED: the certificate is not trusted ·
+ *  GHEE_IO: no connection, no whole answer, none in time · GHEE_DENIED: the certificate is not trusted · GHEE_INVALID: URL, file of authorities ·
  *  GHEE_CORRUPT · GHEE_LIMIT · GHEE_NO_MEMORY · what a callback failed with. `out` (zero or finished) is filled as far as there was
  *  an answer, also on failure: ghee_http_response_fini.  Blocks: yes. */
 ghee_status ghee_http_wait(ghee_http_call *call, ghee_http_response *out, ghee_error *err);

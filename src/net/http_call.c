@@ -245,11 +245,10 @@ ghee_status ghee_http_refused(const ghee_http_request *request, const ghee_http_
 static ghee_status kind_of(const ghee_http_call *call, CURLcode result) {
   switch (result) {
     case CURLE_OUT_OF_MEMORY: return GHEE_NO_MEMORY;
-    case CURLE_OPERATION_TIMEDOUT: return GHEE_TIMEOUT;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return GHEE_INVALID;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_SSL_CACERT_BADFILE: return GHEE_INVALID;
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR: return GHEE_DENIED;
     default: return call->failed ? call->failed : GHEE_IO;
   }
@@ -257,6 +256,19 @@ static ghee_status kind_of(const ghee_http_call *call, CURLcode result) {
 
 static bool no_connection(CURLcode result) {
   return result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_RESOLVE_PROXY || result == CURLE_SSL_CONNECT_ERROR;
+}
+
+static const char *advice_on(CURLcode result) {
+  switch (result) {
+    case CURLE_COULDNT_RESOLVE_HOST: return "; is the name of the host right?";
+    case CURLE_COULDNT_RESOLVE_PROXY: return "; is http_proxy or https_proxy right?";
+    case CURLE_COULDNT_CONNECT: return "; is the server up, and the port right?";
+    case CURLE_OPERATION_TIMEDOUT: return "; the server takes the connection and says nothing: look at it";
+    case CURLE_SSL_CONNECT_ERROR: return "; does the server speak TLS at that port?";
+    case CURLE_SSL_CACERT_BADFILE: return "; it has to be a PEM file with the authorities that are trusted";
+    case CURLE_PEER_FAILED_VERIFICATION: case CURLE_SSL_ISSUER_ERROR: return "; name the file of the authority that signed it as `ca`";
+    default: return "";
+  }
 }
 
 static void describe(ghee_http_call *call, CURLcode result, uint64_t now_ms) {
@@ -268,8 +280,8 @@ static void describe(ghee_http_call *call, CURLcode result, uint64_t now_ms) {
   if (result == CURLE_OK)
     ghee_error_set(&call->err, call->status, "%s: the answer ended after %zu of %zu bytes, in %u tr%s", name, call->received_bytes, call->request.into_bytes, tries, plural);
   else
-    ghee_error_set(&call->err, call->status, "%s failed: %s%s, after %u tr%s", name, call->reason[0] ? call->reason : curl_easy_strerror(result),
-                   result == CURLE_OPERATION_TIMEDOUT && now_ms >= call->deadline_ms ? " (the deadline of the request)" : "", tries, plural);
+    ghee_error_set(&call->err, call->status, "%s failed: %s%s, after %u tr%s%s", name, call->reason[0] ? call->reason : curl_easy_strerror(result),
+                   result == CURLE_OPERATION_TIMEDOUT && now_ms >= call->deadline_ms ? " (the deadline of the request)" : "", tries, plural, advice_on(result));
   ghee_buffer_fini(&text);
 }
 
@@ -280,7 +292,7 @@ static bool worth_another(const ghee_http_call *call, CURLcode result, bool shor
   if (result == CURLE_OK && !short_body) return ghee_retry_status(status) && (!call->request.once || status == 429 || status == 503);
   if (call->request.once) return no_connection(result);
   ghee_status kind = kind_of(call, result);
-  return kind == GHEE_IO || kind == GHEE_TIMEOUT;
+  return kind == GHEE_IO;
 }
 
 bool ghee_http_call_judge(ghee_http_call *call, CURLcode result, const ghee_http_options *options, uint64_t now_ms, uint64_t jitter_ms, uint64_t *wait_ms) {

@@ -155,8 +155,9 @@ static void test_stall_and_deadline(void **state) {
   assert_int_equal(response.tries, 2);
   ghee_http_response_fini(&response);
   ghee_http_request request = {.method = "GET", .url = server.url, .deadline_ms = 300};
-  assert_int_equal(ghee_http_do(http, &request, &response, &err), GHEE_TIMEOUT);
+  assert_int_equal(ghee_http_do(http, &request, &response, &err), GHEE_IO);
   assert_non_null(strstr(err.message, "deadline"));
+  assert_non_null(strstr(err.message, "says nothing"));
   end_play();
 }
 
@@ -167,9 +168,9 @@ static void test_nobody_there(void **state) {
   assert_int_equal(get(server.url, NULL, 0), GHEE_IO);
   assert_int_equal(response.tries, 4);
   assert_non_null(strstr(err.message, server.url + 7));
-  assert_non_null(strstr(err.message, "4 tries"));
+  assert_non_null(strstr(err.message, "4 tries; is the server up"));
   assert_int_equal(get("http://no-such-host.invalid/x", NULL, 0), GHEE_IO);
-  assert_non_null(strstr(err.message, "no-such-host.invalid"));
+  assert_non_null(strstr(err.message, "no-such-host.invalid, after 4 tries; is the name"));
   assert_int_equal(get("ftp://localhost/x", NULL, 0), GHEE_INVALID);
 }
 

@@ -30,10 +30,10 @@ static const meaning meanings[] = {
     {"InvalidToken", GHEE_DENIED, false, "; the delegation token in GHEE_HDFS_TOKEN is not valid any more"},
     {"FileAlreadyExistsException", GHEE_EXISTS, false, ""},
     {"PathIsNotEmptyDirectoryException", GHEE_EXISTS, false, ""},
-    {"NSQuotaExceededException", GHEE_NO_SPACE, false, ""},
-    {"DSQuotaExceededException", GHEE_NO_SPACE, false, ""},
-    {"QuotaExceededException", GHEE_NO_SPACE, false, ""},
-    {"QuotaByStorageTypeExceededException", GHEE_NO_SPACE, false, ""},
+    {"NSQuotaExceededException", GHEE_NO_SPACE, false, "; make room, or ask for a larger quota"},
+    {"DSQuotaExceededException", GHEE_NO_SPACE, false, "; make room, or ask for a larger quota"},
+    {"QuotaExceededException", GHEE_NO_SPACE, false, "; make room, or ask for a larger quota"},
+    {"QuotaByStorageTypeExceededException", GHEE_NO_SPACE, false, "; make room, or ask for a larger quota"},
     {"InvalidPathException", GHEE_INVALID, false, ""},
     {"IllegalArgumentException", GHEE_INVALID, false, ""},
     {"UnsupportedOperationException", GHEE_UNSUPPORTED, false, ""},
@@ -61,6 +61,7 @@ static meaning meaning_of(const ghee_http_response *response, const char *except
   for (size_t i = 0; i < sizeof meanings / sizeof *meanings && length; i++)
     if (strcmp(meanings[i].exception, exception) == 0) return meanings[i];
   if (strstr(said, "safe mode")) return (meaning){.status = GHEE_BUSY, .passing = true, .more = "; the NameNode is in safe mode: wait, or look at its page"};
+  if (strstr(said, "Failed to find datanode")) return (meaning){.status = GHEE_IO, .more = "; no DataNode can take it: they are full, or gone"};
   if (strstr(said, "could only be written to 0 of")) return (meaning){.status = GHEE_NO_SPACE, .more = "; the DataNodes are full or gone"};
   if (response->status == 401)
     return (meaning){.status = GHEE_DENIED, .more = "; the cluster wants Kerberos: get a ticket (kinit) and say negotiate in the URI, or give a delegation token (GHEE_HDFS_TOKEN)"};
@@ -143,7 +144,7 @@ static ghee_status ask_once(ghee_hdfs_store *store, unsigned namenode, const cha
   *passing = false;
   if (status == GHEE_OK) {
     status = ghee_http_do(store->names, &request, &response, &why);
-    *passing = status == GHEE_IO || status == GHEE_TIMEOUT;
+    *passing = status == GHEE_IO;
     if (status == GHEE_OK) learn(store);
     else ghee_error_prefix(&why, "%s", what);
   }
@@ -163,6 +164,7 @@ static ghee_status ask(ghee_hdfs_store *store, const char *what, const char *met
     unsigned namenode = active(store, &known);
     ghee_status status = ask_once(store, namenode, what, method, path, parameters, noredirect, &json, &passing, err);
     if (status == GHEE_OK) break;
+    (void)active(store, &known); /* whatever was answered, it is a NameNode */
     if (!passing || ghee_clock_ms() - start > (known ? PATIENCE_MS : FIRST_PATIENCE_MS)) return status;
     next_namenode(store, namenode);
     if (try % store->n_namenodes == 0) ghee_hdfs_pause(store, 1 + try / store->n_namenodes);

@@ -56,6 +56,7 @@ static const char *advice_on(const ghee_kafka *log, ghee_status status) {
     case GHEE_BUSY: return "; another writer has taken over its transactional id: two jobs of one name must not run at once";
     case GHEE_DENIED: return "; check security.protocol, sasl.* and ssl.* in its options";
     case GHEE_IO: return "; check that the brokers are up and can be reached";
+    case GHEE_NOT_FOUND: return "; is the name right? ghee makes no topics";
     case GHEE_LIMIT: return "; raise message.max.bytes in its options and max.message.bytes of the topic, or write smaller rows";
     default: return "";
   }

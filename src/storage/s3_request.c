@@ -249,6 +249,7 @@ static meaning meaning_of(const ghee_s3_request *of, const char *code) {
     case 412: return (meaning){code, GHEE_CHANGED, ""};
     case 501: return (meaning){code, GHEE_UNSUPPORTED, "; this store cannot do that"};
     case 507: return (meaning){code, GHEE_NO_SPACE, "; make room"};
+    case 429: case 500: case 502: case 503: case 504: return (meaning){code, GHEE_IO, "; the store is in trouble or overloaded: go on later"};
     default: return (meaning){code, GHEE_IO, ""};
   }
 }
