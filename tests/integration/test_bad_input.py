@@ -50,22 +50,6 @@ def folder(tmp_path):
     return make
 
 
-@pytest.fixture
-def refused(ghee_cli, describe, tmp_path, own_state):
-    """refused(code, *words, **parts of the description): runs it; the words are in the first line; nothing is left."""
-
-    def run(code, *words, left=(), options=None, **parts):
-        describe(**parts)
-        done = ghee_cli("run", "--quiet", "job.yaml", **(options or {}))
-        first = done.stderr.partition("\n")[0]
-        assert done.returncode == code, done.stderr
-        assert first.startswith("ghee: ") and all(re.search(word, first) for word in words), done.stderr
-        assert not done.stdout and left_over(tmp_path) == sorted(left) and jobs(own_state) == []
-        return done.stderr
-
-    return run
-
-
 # ---- input ----
 
 def test_missing_input(refused):

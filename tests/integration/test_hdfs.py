@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs over a real HDFS, whose daemons die while they run."""
 import json
+import os
+import pathlib
+import subprocess
 import time
 
 import numpy as np
@@ -93,15 +96,20 @@ def test_the_namenode_is_started_again(at, tmp_path):
     run(at, "out-nn", Killer(at, "nn", back=True), tmp_path, target_file_size="256KiB")
 
 
-def test_a_file_that_is_replaced_is_noticed(at, tmp_path):
-    def replace(progress):
-        if progress["rows_in"] >= ROWS // 10:
-            at.ask("PUT", "/test/changing/part-7.parquet", "CREATE", data=b"something else", overwrite="true")
+@pytest.mark.parametrize("what", ["replaced", "deleted"])
+def test_changed_while_read(at, tmp_path, what):
+    def change(progress):
+        if progress["rows_in"] < ROWS // 10:
+            return
+        if what == "deleted":
+            at.ask("DELETE", f"/test/{what}/part-7.parquet", "DELETE")
+        else:
+            at.ask("PUT", f"/test/{what}/part-7.parquet", "CREATE", data=b"something else", overwrite="true")
 
     for name in at.names("in"):
-        at.ask("PUT", f"/test/changing/{name}", "CREATE", data=at.ask("GET", f"/test/in/{name}", "OPEN"))
-    with pytest.raises(ghee.ChangedError, match="part-7.parquet has changed"):
-        LocalTask(at.uri("changing"), preprocess=ghee.Stage(same, batch_size=500), output=at.uri("never")).run(progress=replace)
+        at.ask("PUT", f"/test/{what}/{name}", "CREATE", data=at.ask("GET", f"/test/in/{name}", "OPEN"))
+    with pytest.raises((ghee.ChangedError, ghee.NotFoundError), match="part-7.parquet"):
+        LocalTask(at.uri(what), preprocess=ghee.Stage(same, batch_size=500), output=at.uri("never")).run(progress=change)
 
 
 def test_a_nameservice(at, tmp_path, monkeypatch):
@@ -154,15 +162,60 @@ def test_safe_mode_is_waited_for(at, tmp_path):
     assert np.array_equal(read_ids(tmp_path), np.arange(ROWS))
 
 
-def test_who_may_not_is_told(at):
+@pytest.mark.parametrize("code, words, where", [
+    (4, "/test/none.*does not exist", {"input": "none"}), (5, "/test/closed.*user=stranger.*HADOOP_USER_NAME", {"input": "closed"}),
+    (5, "half/secret.parquet.*user=stranger.*HADOOP_USER_NAME", {"input": "half"}), (5, "/test/closed/out.*user=stranger.*HADOOP_USER_NAME", {"output": "closed/out"}),
+    (10, "small/.*[Qq]uota of /test/small is exceeded.*make room", {"output": "small/out"}), (9, "is that the HTTP port of a NameNode .9870, not 8020", {"port": -1})],
+    ids=["path", "listing", "file", "output", "quota", "port"])
+def test_what_the_program_says(at, ids, refused, code, words, where):
     at.ask("PUT", "/test/closed", "MKDIRS", permission="700")
-    with pytest.raises(ghee.DeniedError, match="HADOOP_USER_NAME"):
-        LocalTask(at.uri("in").replace("/test/", ";user=stranger/test/"), preprocess=same, output=at.uri("closed/out").replace("/test/", ";user=stranger/test/")).run()
-
-
-def test_a_quota_that_is_exceeded(at):
+    at.ask("PUT", "/test/half/secret.parquet", "CREATE", data=b"", permission="600", overwrite="true")
     at.ask("PUT", "/test/small", "MKDIRS")
     at.ask("PUT", "/test/small", "SETQUOTA", namespacequota="9223372036854775807", storagespacequota="100000")
-    with pytest.raises(ghee.NoSpaceError, match="[Qq]uota"):
-        LocalTask(at.uri("in"), preprocess=same, output=at.uri("small/out")).run()
-    assert at.left("small/none") == []
+    host, http = at.address.rsplit(":", 1)
+    ids(1_000)
+    user = "root" if "small/out" in where.values() else "stranger"
+    places = {key: {"uri": f"{host}:{int(http) + where.get('port', 0)};user={user}/test/{name}"} for key, name in (where if "port" not in where else {"input": "in"}).items()}
+    refused(code, words, **places)
+    assert not [n for n in at.left("none") if n.startswith(".")] and at.left("small/none") == []
+
+
+def test_two_jobs_one_place(at, tmp_path):
+    """Both have begun when the place was empty; one publishes, the other is told."""
+    go, done = tmp_path / "go", []
+
+    def wait(batch):
+        while not go.exists():
+            time.sleep(0.01)
+        return batch
+
+    def other(progress):
+        if not done:
+            done.append(progress)
+            try:
+                LocalTask(at.uri("in"), preprocess=at_once, output=at.uri("contested")).run()
+            finally:
+                go.touch()
+
+    with pytest.raises((ghee.ExistsError, ghee.BusyError), match="contested"):
+        LocalTask(at.uri("in"), preprocess=wait, output=at.uri("contested")).run(progress=other)
+    at.get("contested", tmp_path / "got")
+    assert done and np.array_equal(read_ids(tmp_path / "got"), np.arange(ROWS))
+    assert not [n for n in at.left("contested") if n.startswith(".contested.")]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root for file systems of its own")
+def test_disks_of_the_datanodes_are_full(ids, refused):
+    full = Hdfs()
+    disks = [pathlib.Path(full.folder, name) for name in ("dn1", "dn2")]
+    try:
+        for disk in disks:
+            disk.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", disk], check=True)
+        with or_skip(full) as at:
+            ids(2_000_000)
+            refused(10, "the DataNodes are full or gone", output={"uri": f"{at.address};block_size=1048576;replication=1/test/out"})
+            assert at.left("none") == []
+    finally:
+        for disk in disks:
+            subprocess.run(["umount", "-l", disk], capture_output=True)

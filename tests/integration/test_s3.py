@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs against a real S3 server, and what goes wrong there: each failure has its class, names the object and says what to do; nothing of
 the job stays behind, in the bucket either."""
+import json
 import os
 import pathlib
 import signal
@@ -101,6 +102,36 @@ def test_settings_that_are_wrong(s3, place, source, tmp_path, monkeypatch, wrong
     assert not (tmp_path / "out").exists()
     for name in wrong:
         monkeypatch.setenv(name, s3.env.get(name, "default"))
+
+
+IN, OUT = {"input": {"uri": "s3://test/PLACE/in"}}, {"output": {"uri": "s3://test/PLACE/out"}}
+
+
+@pytest.mark.parametrize("code, words, parts, env", [
+    (5, "SignatureDoesNotMatch.*look at AWS_SECRET_ACCESS_KEY", IN, {"AWS_SECRET_ACCESS_KEY": "wrong"}),
+    (5, "SignatureDoesNotMatch.*look at AWS_SECRET_ACCESS_KEY", OUT, {"AWS_SECRET_ACCESS_KEY": "wrong"}),
+    (5, "AccessDenied.*ask whoever owns the bucket", {"input": {"uri": "s3://test;anonymous/PLACE/in"}}, {}),
+    (4, "s3://no-such-bucket/in.*NoSuchBucket.*name of the bucket", {"input": {"uri": "s3://no-such-bucket/in"}}, {}),
+    (4, "s3://no-such-bucket/out.*NoSuchBucket.*name of the bucket", {"output": {"uri": "s3://no-such-bucket/out"}}, {}),
+    (4, "nothing at s3://test/PLACE/none .the job's input", {"input": {"uri": "s3://test/PLACE/none"}}, {}),
+    (4, "no profile", IN, {"AWS_PROFILE": "none"}),
+    (9, "PLACE/in.*Could not resolve.*4 tries; is the name of the host right", IN, {"AWS_ENDPOINT_URL": "http://no-such-host.invalid"}),
+    (3, "PLACE/in.*/no/ca.pem.*has to be a PEM file", {"input": {"uri": "s3://test;ca=%2Fno%2Fca.pem/PLACE/in"}}, {"AWS_ENDPOINT_URL": "https://SERVER"}),
+    (3, "stile.*there are endpoint", {"input": {"uri": "s3://test;stile=path/PLACE/in"}}, {})],
+    ids=["secret in", "secret out", "listing", "bucket in", "bucket out", "prefix", "profile", "host", "authority", "option"])
+def test_what_the_program_says(s3, place, source, refused, code, words, parts, env):
+    parts = json.loads(json.dumps(parts).replace("PLACE", place))
+    env = {name: value.replace("SERVER", s3.env["AWS_ENDPOINT_URL"].partition("//")[2]) for name, value in env.items()}
+    refused(code, words.replace("PLACE", place), options={"env": env}, **parts)
+    assert not s3.names(f"{place}/out")
+
+
+def test_a_bucket_that_is_a_host(s3, place, source, tmp_path, monkeypatch):
+    """Virtual-host style; and with the wrong region, which the server puts right."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.env["AWS_ENDPOINT_URL"].replace("127.0.0.1", "localhost"))
+    monkeypatch.setenv("AWS_REGION", "eu-nowhere-1")
+    job(source.replace("s3://test/", "s3://test;style=virtual/"), s3.uri(f"{place}/out").replace("s3://test/", "s3://test;style=virtual/")).run()
+    assert np.array_equal(fetched(s3, f"{place}/out", tmp_path / "got"), np.arange(5_000))
 
 
 def test_what_is_not_there(s3, place, source, tmp_path):

@@ -40,7 +40,7 @@ class Job:
     def start(self):
         command = ["run", str(self.description)] if self.process is None else ["resume", self.name]
         self.log = open(self.folder / "log", "a+")
-        self.process = subprocess.Popen([program(), *command], cwd=self.folder, stdout=self.log, stderr=self.log, env={**os.environ, "XDG_STATE_HOME": str(self.state)})
+        self.process = subprocess.Popen([program(), *command], cwd=self.folder, stdout=self.log, stderr=self.log, env={**os.environ, "XDG_STATE_HOME": str(self.state), "GHEE_PYTHON": sys.executable})
         return self
 
     def rows(self):
@@ -113,6 +113,29 @@ def test_it_goes_on_after_a_stop(kafka, tmp_path, own_state):
     job.stop()
     assert np.array_equal(read_ids(tmp_path / "out"), np.arange(2000)) and verified(tmp_path / "out") == 2000
     assert 1010 <= kafka.committed(f"ghee-{job.name}", topic) <= 2000  # the last may not be told when the job is stopped at once
+
+
+def behind(job):
+    """What `ghee status` says of the lag; -1 while it says nothing."""
+    done = subprocess.run([program(), "status", "--json", job.name], capture_output=True, text=True)
+    said = json.loads(done.stdout) if done.returncode == 0 else {}  # there may be no such job yet
+    return said.get("progress", said).get("lag", -1)
+
+
+def test_the_lag_is_told(kafka, tmp_path, own_state):
+    """Records that are not in the output yet: all, while the function waits; none, once they are."""
+    (tmp_path / "f.py").write_text("import os, time\ndef wait(b):\n    while not os.path.exists(os.path.join(os.path.dirname(__file__), 'gate')): time.sleep(0.01)\n    return b\n")
+    topic = kafka.topic(2)
+    kafka.write(topic, values(0, 300), partitions=2)
+    job = Job(kafka, tmp_path, topic, own_state, more={"predict": {"run": "f:wait"}}).start()
+    end = time.monotonic() + DEADLINE
+    while behind(job) != 300:
+        assert time.monotonic() < end
+    (tmp_path / "gate").touch()
+    job.until(300)
+    while behind(job) != 0:
+        assert time.monotonic() < end
+    job.stop()
 
 
 def test_rounds_are_cut_by_rows(kafka, tmp_path, own_state):

@@ -189,6 +189,40 @@ def test_what_is_not_there(kafka, tmp_path):
         LocalTask(f"kafka://{kafka.address}", preprocess=as_is, output=tmp_path / "out").run()
 
 
+@pytest.fixture(scope="module")
+def topics(kafka):
+    """One with five records, and one that takes only small ones."""
+    topic, small = kafka.topic(1), kafka.topic(1, max_message_bytes=200)
+    kafka.write(topic, [b'{"id": 1}'] * 5)
+    return topic, small
+
+
+SASL = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "ghee", "sasl.password": "${KAFKA_PASSWORD}", "timeout": "2"}
+
+
+@pytest.mark.parametrize("code, words, parts", [
+    (4, "kafka://ADDRESS/nowhere.*is the name right", {"input": {"uri": "kafka://ADDRESS/nowhere"}}),
+    (4, "kafka://ADDRESS/nowhere.*is the name right", {"output": {"uri": "kafka://ADDRESS/nowhere"}}),
+    (4, "asks for offset 7 of partition 0 of kafka://ADDRESS/TOPIC, which has offsets 0 to 5", {"input": {"uri": "kafka://ADDRESS/TOPIC", "from": {"0": 7}}}),
+    (5, "kafka://SASL/TOPIC.*[Aa]uthentication failed.*check security.protocol", {"input": {"uri": "kafka://SASL/TOPIC", "options": SASL}}),
+    (5, "kafka://SASL/TOPIC.*[Aa]uthentication failed.*check security.protocol", {"output": {"uri": "kafka://SASL/TOPIC", "options": SASL}}),
+    (9, "kafka://127.0.0.1:1/TOPIC.*refused.*check that the brokers are up", {"input": {"uri": "kafka://127.0.0.1:1/TOPIC", "options": {"timeout": "2"}}}),
+    (9, "no-such-host.invalid.*resolve.*check that the brokers are up", {"input": {"uri": "kafka://no-such-host.invalid:9/TOPIC", "options": {"timeout": "2"}}}),
+    (11, "kafka://ADDRESS/SMALL.*too large; raise message.max.bytes", {"output": {"uri": "kafka://ADDRESS/SMALL"}}),
+    (11, "kafka://ADDRESS/TOPIC.*too large; raise message.max.bytes", {"output": {"uri": "kafka://ADDRESS/TOPIC", "format": "json", "options": {"message.max.bytes": "1000"}}})],
+    ids=["topic in", "topic out", "offsets", "password in", "password out", "port", "host", "large for the topic", "large for the client"])
+def test_what_the_program_says(kafka, topics, tmp_path, refused, code, words, parts):
+    topic, small = topics
+    (tmp_path / "ids").mkdir()
+    pq.write_table(pa.table({"id": [1], "x": ["y" * 5000]}), tmp_path / "ids" / "part.parquet")
+    names = {"ADDRESS": kafka.address, "SASL/": f"{kafka.sasl_address}/", "TOPIC": topic, "SMALL": small}
+    text = json.dumps(parts)
+    for name, is_now in names.items():
+        text, words = text.replace(name, is_now), words.replace(name, is_now)
+    refused(code, words, options={"env": {"KAFKA_PASSWORD": "wrong"}}, **json.loads(text))
+    assert len(kafka.read(topic)) == 5 and kafka.read(small) == []
+
+
 def test_passwords(kafka, tmp_path, monkeypatch, own_state):
     topic = kafka.topic(1)
     kafka.write(topic, [b"x"] * 10)
