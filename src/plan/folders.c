@@ -125,11 +125,19 @@ static ghee_status add_keys(const char *path, ghee_folder_keys *out, ghee_error 
   return GHEE_OK;
 }
 
+static size_t count_keys(const char *path) {
+  const char *name, *value;
+  size_t n = 0, name_size, value_size;
+  while (next_pair(&path, &name, &name_size, &value, &value_size)) n++;
+  return n;
+}
+
 static ghee_status guess_kinds(const ghee_plan_listing *listing, ghee_folder_keys *keys, guess *guesses, ghee_error *err) {
   for (size_t i = 0; i < listing->files.count; i++) {
     const char *uri = listing->files.items[i].uri;
     ghee_folder_values values = {0};
-    ghee_status status = ghee_folder_values_read(keys, uri + listing->prefixes.items[i], &values, err);
+    const char *path = uri + listing->prefixes.items[i];
+    ghee_status status = count_keys(path) == keys->count ? ghee_folder_values_read(keys, path, &values, err) : GHEE_CORRUPT;
     for (size_t k = 0; k < keys->count && status == GHEE_OK; k++) look_at(&guesses[k], values.items[k].text);
     ghee_folder_values_fini(&values);
     if (status == GHEE_CORRUPT)
@@ -177,9 +185,10 @@ void ghee_folder_keys_drop(ghee_folder_keys *keys, const ghee_schema *files) {
 /* ---- of one file ---- */
 
 ghee_status ghee_folder_values_read(const ghee_folder_keys *keys, const char *path, ghee_folder_values *out, ghee_error *err) {
-  const char *at = path, *name, *text;
+  const char *name, *text;
   size_t name_size, text_size;
   for (size_t k = 0; k < keys->count; k++) {
+    const char *at = path;
     bool found = false;
     while (!found && next_pair(&at, &name, &name_size, &text, &text_size)) {
       char *plain = unescape(name, name_size);

@@ -9,7 +9,7 @@
 
 /** A column that folders give. Of the kinds bool, int64, date32, string: the first that all values of the input are of. */
 typedef struct ghee_folder_key { char *name; ghee_kind kind; } ghee_folder_key;
-/** In the order of the path. */
+/** In any order; what is found in paths is in theirs. */
 typedef struct ghee_folder_keys { ghee_folder_key *items; size_t count, capacity; } ghee_folder_keys;
 
 /** What the path of one file says of each key. */

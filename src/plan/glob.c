@@ -6,19 +6,11 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "storage/object_store.h"
 
 enum { MOST_PATTERNS = 1000 };
 
-/* Where the path of a URI begins: behind "scheme://authority", or behind "scheme:". */
-static const char *path_of(const char *uri) {
-  const char *colon = strchr(uri, ':');
-  if (!colon) return uri;
-  if (strncmp(colon, "://", 3) != 0) return colon + 1;
-  const char *slash = strchr(colon + 3, '/');
-  return slash ? slash : uri + strlen(uri);
-}
-
-bool ghee_glob_is(const char *uri) { return strpbrk(path_of(uri), "*?[{") != NULL; }
+bool ghee_glob_is(const char *uri) { return strpbrk(ghee_uri_path(uri), "*?[{") != NULL; }
 
 static ghee_status push(ghee_glob *of, char *pattern, ghee_error *err) {
   if (!pattern || !ghee_array_push(&of->patterns, pattern)) {
@@ -59,7 +51,7 @@ static ghee_status expand(ghee_glob *of, char *pattern, ghee_error *err) {
 }
 
 ghee_status ghee_glob_init(const char *uri, ghee_glob *out, ghee_error *err) {
-  const char *path = path_of(uri), *first = strpbrk(path, "*?[{"), *slash = first;
+  const char *path = ghee_uri_path(uri), *first = strpbrk(path, "*?[{"), *slash = first;
   while (slash > path && slash[-1] != '/') slash--;
   size_t prefix = (size_t)(slash - uri), root = (size_t)(path - uri) + 1;
   *out = (ghee_glob){.folder = ghee_strndup(uri, prefix > root ? prefix - 1 : prefix), .prefix_bytes = prefix};

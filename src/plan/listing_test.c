@@ -110,7 +110,7 @@ static void test_wildcards_begin_with_the_path(void **state) {
   (void)state;
   static const struct { const char *uri, *folder; size_t prefix_bytes; } cases[] = {
       {"s3://bucket/a/*", "s3://bucket/a", 14}, {"s3://bucket/*", "s3://bucket/", 12}, {"hdfs://host:9870/logs/*/x", "hdfs://host:9870/logs", 22},
-      {"file:/*", "file:/", 6}, {"file:/data/x*", "file:/data", 11}, {"file:/a/b{c,d}/e", "file:/a", 8}};
+      {"file:/*", "file:/", 6}, {"s3://b;endpoint=http://[::1]:9000;region=x/a/*", "s3://b;endpoint=http://[::1]:9000;region=x/a", 45}, {"file:/data/x*", "file:/data", 11}, {"file:/a/b{c,d}/e", "file:/a", 8}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     ghee_glob glob;
     assert_true(ghee_glob_is(cases[i].uri));
@@ -119,7 +119,7 @@ static void test_wildcards_begin_with_the_path(void **state) {
     assert_int_equal(glob.prefix_bytes, cases[i].prefix_bytes);
     ghee_glob_fini(&glob);
   }
-  static const char *const plain[] = {"s3://buck*et/a", "file:/data/x", "hdfs://h[1]/x", "s3://b"};
+  static const char *const plain[] = {"s3://buck*et/a", "file:/data/x", "hdfs://h[1]/x", "s3://b", "s3://b;endpoint=http://[::1]:9000/a", "s3://b;endpoint=http://[::1]:9000"};
   for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) assert_false(ghee_glob_is(plain[i]));
   ghee_glob glob;
   char many[] = "file:/{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}";

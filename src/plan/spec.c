@@ -201,6 +201,17 @@ static ghee_status read_shuffle(ghee_job_spec *spec, const ghee_node *input, ghe
   return GHEE_OK;
 }
 
+/* Options of an object store become part of the URI: nothing of them is secret, and who opens it needs nothing else. */
+static ghee_status configure(ghee_job_spec *spec, const ghee_node *map, const ghee_settings *options, const char **uri, ghee_error *err) {
+  ghee_error why;
+  char *configured;
+  if (options->count == 0) return GHEE_OK;
+  ghee_status status = ghee_object_store_configure(*uri, options, &configured, &why);
+  if (status == GHEE_INVALID) return ghee_node_error(ghee_node_get(map, "options"), err, "%s", why.message);
+  if (status != GHEE_OK) return ghee_error_set(err, status, "%s", why.message);
+  return (*uri = keep(spec, configured)) ? GHEE_OK : no_memory(err);
+}
+
 static ghee_status read_input_uris(ghee_job_spec *spec, const ghee_node *input, const char *folder, ghee_error *err) {
   const char **uris = NULL;
   size_t n = 0;
@@ -282,8 +293,10 @@ static ghee_status read_input(ghee_job_spec *spec, const ghee_node *root, const 
   GHEE_TRY(ghee_spec_read_options(input, &spec->input_options, err));
   if (ghee_spec_is_log(spec, input)) GHEE_TRY(ghee_spec_read_log(spec, input, err));
   else GHEE_TRY(read_format(spec, input, &spec->format, err));
-  if (!spec->record_log && spec->input_options.count > 0 && strncmp(spec->input_uris[0], "file:", 5) == 0)
-    return ghee_node_error(ghee_node_get(input, "options"), err, "files of this machine have no options");
+  if (!spec->record_log) {
+    for (size_t i = 0; i < spec->n_input_uris; i++) GHEE_TRY(configure(spec, input, &spec->input_options, (const char **)&spec->input_uris[i], err));
+    ghee_settings_fini(&spec->input_options);
+  }
   static const char *const of_logs[] = {"metadata", "metadata_prefix", "every", NULL};
   for (const char *const *key = of_logs; !spec->record_log && *key; key++)
     if (ghee_node_get(input, *key)) return ghee_node_error(ghee_node_get(input, *key), err, "%s is for topics; this input is files", *key);
@@ -376,8 +389,7 @@ static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const
   if (spec->output_log) GHEE_TRY(ghee_spec_read_output_log(spec, output, err));
   GHEE_TRY(read_record_columns(spec, output, err));
   if (spec->output_log) return GHEE_OK;
-  if (spec->output_options.count > 0 && strncmp(spec->output_uri, "file:", 5) == 0)
-    return ghee_node_error(ghee_node_get(output, "options"), err, "files of this machine have no options");
+  GHEE_TRY(configure(spec, output, &spec->output_options, &spec->output_uri, err));
   GHEE_TRY(read_format(spec, output, &spec->output_format, err));
   if (!spec->output_format) spec->output_format = "parquet";
   if (!ghee_format_named(spec->output_format)->create) return ghee_node_error(output, err, "format %s can only be read", spec->output_format);
@@ -424,6 +436,10 @@ static ghee_status read_rest(ghee_job_spec *spec, const ghee_node *root, const c
   if (divert && !dead) return ghee_node_error(ghee_node_get(root, "on_reject"), err, "on_reject: divert needs dead_letter, the folder or topic for refused rows");
   if (dead) GHEE_TRY(keep_uri(spec, dead, folder, &spec->dead_letter_uri, err));
   if (dead) GHEE_TRY(ghee_spec_check_dead_letter(spec, ghee_node_get(root, "dead_letter"), err));
+  if (!spec->output_log) { /* files of the storage that the output is on */
+    if (dead) GHEE_TRY(configure(spec, ghee_node_get(root, "output"), &spec->output_options, &spec->dead_letter_uri, err));
+    ghee_settings_fini(&spec->output_options);
+  }
   spec->order = (ghee_order)order;
   spec->transport = (ghee_transport)transport;
   spec->divert = divert == 1;

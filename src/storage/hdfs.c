@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "net/url.h"
 #include "storage/hdfs_conf.h"
+#include "storage/uri.h"
 
 /* ---- URIs ---- */
 
@@ -48,6 +49,9 @@ const char *ghee_hdfs_name(const char *path) { return strrchr(path, '/') + 1; }
 
 /* ---- options ---- */
 
+static const char *const settings[] = {"user", "tls", "ca", "block_size", "replication", "negotiate", NULL};
+
+/* The first of a name counts. */
 static ghee_status set_option(ghee_hdfs_store *store, const char *text, size_t length, ghee_error *err) {
   struct { const char *name; char **value; } known[] = {
       {"user", &store->options.user}, {"tls", &store->options.tls}, {"ca", &store->options.ca}, {"block_size", &store->options.block_size},
@@ -55,7 +59,7 @@ static ghee_status set_option(ghee_hdfs_store *store, const char *text, size_t l
   size_t name = strcspn(text, "=;/");
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     if (strlen(known[i].name) != name || strncmp(known[i].name, text, name) != 0) continue;
-    ghee_free(*known[i].value);
+    if (*known[i].value) return GHEE_OK;
     *known[i].value = name < length ? ghee_strndup(text + name + 1, length - name - 1) : ghee_strdup("true");
     return *known[i].value ? ghee_url_unescape(*known[i].value, err) : ghee_error_no_memory(err, "opening HDFS");
   }
@@ -138,7 +142,7 @@ static ghee_status find_namenodes(ghee_hdfs_store *store, const char *hosts, siz
 static ghee_status read_uri(ghee_hdfs_store *store, const char *uri, ghee_error *err) {
   if (strncmp(uri, "hdfs://", 7) != 0) return ghee_error_set(err, GHEE_INVALID, "%s names no NameNode: write hdfs://HOST:PORT/PATH, with the port of its HTTP server", uri);
   const char *at = uri + 7;
-  size_t hosts = strcspn(at, ";/"), authority = strcspn(at, "/");
+  size_t hosts = strcspn(at, ";/"), authority = ghee_uri_authority(at);
   if (!(store->head = ghee_asprintf("hdfs://%.*s", (int)authority, at))) return ghee_error_no_memory(err, "opening HDFS");
   GHEE_TRY(read_options(store, at + hosts, err));
   GHEE_TRY(find_namenodes(store, at, hosts, err));
@@ -269,6 +273,6 @@ static ghee_status store_remove_all(ghee_object_store *store, const char *uri, g
 static ghee_status store_check_output(ghee_object_store *store, const char *uri, ghee_error *err) { return on_path(store, "write to", uri, may_write, NULL, err); }
 
 const struct ghee_object_store_ops ghee_object_store_hdfs = {
-    .scheme = "hdfs", .open = store_open, .close = store_close, .list = ghee_hdfs_store_list, .read = ghee_hdfs_store_read, .blocks = ghee_hdfs_store_blocks,
+    .scheme = "hdfs", .settings = settings, .open = store_open, .close = store_close, .list = ghee_hdfs_store_list, .read = ghee_hdfs_store_read, .blocks = ghee_hdfs_store_blocks,
     .write = ghee_hdfs_store_write, .remove = store_remove, .remove_all = store_remove_all, .exists = store_exists, .check_output = store_check_output, .staging = ghee_hdfs_store_staging,
     .reserve = ghee_hdfs_store_reserve, .release = ghee_hdfs_store_release, .publish = ghee_hdfs_store_publish};

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "net/url.h"
 #include "storage/uri.h"
 
 enum { MOST_BACKENDS = 16 };
@@ -31,13 +32,60 @@ static ghee_status no_backend(const char *uri, const char *scheme, size_t length
                         uri, (int)length, scheme, n_backends ? known : "none");
 }
 
-ghee_status ghee_object_store_open(const char *uri, ghee_object_store **out, ghee_error *err) {
+static ghee_status find_backend(const char *uri, const struct ghee_object_store_ops **out, ghee_error *err) {
   size_t length = ghee_uri_scheme(uri);
   const char *scheme = length ? uri : "file";
   if (!length) length = strlen(scheme);
-  for (size_t i = 0; i < n_backends; i++)
-    if (strlen(backends[i]->scheme) == length && strncmp(backends[i]->scheme, scheme, length) == 0) return backends[i]->open(uri, out, err);
+  for (size_t i = 0; i < n_backends; i++) {
+    *out = backends[i];
+    if (strlen(backends[i]->scheme) == length && strncmp(backends[i]->scheme, scheme, length) == 0) return GHEE_OK;
+  }
   return no_backend(uri, scheme, length, err);
+}
+
+ghee_status ghee_object_store_open(const char *uri, ghee_object_store **out, ghee_error *err) {
+  const struct ghee_object_store_ops *ops;
+  GHEE_TRY(find_backend(uri, &ops, err));
+  return ops->open(uri, out, err);
+}
+
+/* ---- settings ---- */
+
+static ghee_status check_setting(const struct ghee_object_store_ops *ops, const char *key, ghee_error *err) {
+  ghee_buffer known = {0};
+  for (const char *const *name = ops->settings; name && *name; name++) {
+    if (strcmp(*name, key) == 0) {
+      ghee_buffer_fini(&known);
+      return GHEE_OK;
+    }
+    ghee_buffer_printf(&known, "%s%s", known.size ? ", " : "", *name);
+  }
+  if (!ops->settings) ghee_error_set(err, GHEE_INVALID, "%s: has no options", ops->scheme);
+  else ghee_error_set(err, GHEE_INVALID, "%s: has no option %s; there are %s", ops->scheme, key, ghee_buffer_text(&known));
+  ghee_buffer_fini(&known);
+  return GHEE_INVALID;
+}
+
+ghee_status ghee_object_store_configure(const char *uri, const ghee_settings *settings, char **out, ghee_error *err) {
+  const struct ghee_object_store_ops *ops;
+  ghee_settings expanded = {0};
+  ghee_buffer text = {0};
+  GHEE_TRY(find_backend(uri, &ops, err));
+  for (size_t i = 0; i < settings->count; i++) GHEE_TRY(check_setting(ops, settings->items[i].key, err));
+  ghee_status status = ghee_settings_expand(settings, &expanded, err);
+  size_t scheme = ghee_uri_scheme(uri), host = scheme + 3 + strcspn(uri + scheme + 3, ";/"); /* who has settings has "://" */
+  ghee_buffer_put(&text, uri, host);
+  for (size_t i = 0; i < expanded.count; i++) {
+    if (strcmp(expanded.items[i].value, "false") == 0) continue;
+    ghee_buffer_printf(&text, ";%s=", expanded.items[i].key);
+    ghee_url_escape(&text, expanded.items[i].value, false);
+  }
+  ghee_buffer_printf(&text, "%s", uri + host);
+  if (status == GHEE_OK) status = ghee_buffer_check(&text, "reading options", err);
+  if (status == GHEE_OK && !(*out = ghee_strdup(ghee_buffer_text(&text)))) status = ghee_error_no_memory(err, "reading options");
+  ghee_buffer_fini(&text);
+  ghee_settings_fini(&expanded);
+  return status;
 }
 
 void ghee_object_store_close(ghee_object_store *store) {

@@ -11,6 +11,7 @@
 #include "base/array.h"
 #include "base/io.h"
 #include "base/status.h"
+#include "storage/settings.h"
 
 /** One object of a listing. `version` changes when the content does (file: inode, size, mtime in ns; s3: ETag). */
 typedef struct ghee_object_info {
@@ -36,6 +37,8 @@ typedef enum ghee_publish_mode { GHEE_PUBLISH_ERROR, GHEE_PUBLISH_OVERWRITE, GHE
 
 struct ghee_object_store_ops {
   const char *scheme;
+  /** The settings that a URI of the store may have as ";name=value" behind its authority, NULL at the end; none of them is a secret. NULL: none. */
+  const char *const *settings;
   /** A store for `uri` (its endpoint and credentials); shared by all calls below. Blocks: may. */
   ghee_status (*open)(const char *uri, ghee_object_store **out, ghee_error *err);
   void (*close)(ghee_object_store *store);
@@ -80,10 +83,15 @@ struct ghee_object_store {
 /** The backend for a URI's scheme; GHEE_UNSUPPORTED lists the schemes that there are. */
 ghee_status ghee_object_store_open(const char *uri, ghee_object_store **out, ghee_error *err);
 void ghee_object_store_close(ghee_object_store *store);
+/** `uri` with the settings in it, "${NAME}" replaced; they go before those that it has. GHEE_INVALID names one that the store does not know.
+ *  out gives. */
+ghee_status ghee_object_store_configure(const char *uri, const ghee_settings *settings, char **out, ghee_error *err);
 /** Called by src/builtin.c for each backend before anything else. */
 void ghee_object_store_register(const struct ghee_object_store_ops *ops);
 /** `uri` with `name` below it. New string, NULL without memory. */
 char *ghee_uri_join(const char *uri, const char *name);
+/** Where the path of a URI begins, behind the authority and its settings; behind the scheme where there is no authority. */
+const char *ghee_uri_path(const char *uri);
 /** A name below a URI that cannot lead out of it: relative, without empty parts, "." and "..". Else GHEE_INVALID. */
 ghee_status ghee_uri_check_name(const char *name, ghee_error *err);
 /** Canonical form: "file:" + absolute path without . and .. and double slashes; other schemes unchanged. */

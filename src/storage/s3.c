@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "storage/uri.h"
 
 /* ---- URIs ---- */
 
@@ -22,16 +23,9 @@ ghee_status ghee_s3_key(const ghee_s3_store *store, const char *uri, char **out,
 
 char *ghee_s3_uri(const ghee_s3_store *store, const char *key) { return ghee_asprintf("%s%s", store->head, key); }
 
-/* Where the key's slash stands: not one of those of an endpoint. */
-static size_t authority_of(const char *at) {
-  size_t n = strcspn(at, "/");
-  while (n > 0 && at[n] && at[n - 1] == ':' && at[n + 1] == '/') n += 2 + strcspn(at + n + 2, "/");
-  return n;
-}
-
 static ghee_status read_uri(ghee_s3_store *store, const char *uri, ghee_error *err) {
   const char *at = strncmp(uri, "s3://", 5) == 0 ? uri + 5 : NULL;
-  size_t authority = at ? authority_of(at) : 0, bucket = at ? strcspn(at, "/;") : 0;
+  size_t authority = at ? ghee_uri_authority(at) : 0, bucket = at ? strcspn(at, "/;") : 0;
   if (bucket == 0 || strcspn(at, "@:%?#[] ") < bucket)
     return ghee_error_set(err, GHEE_INVALID, "%s names no bucket: write s3://BUCKET/KEY, with options as s3://BUCKET;endpoint=http://HOST:PORT/KEY", uri);
   store->bucket = ghee_strndup(at, bucket);
@@ -164,7 +158,9 @@ static ghee_status store_remove(ghee_object_store *base, const char *uri, ghee_e
   return status;
 }
 
+static const char *const settings[] = {"endpoint", "region", "profile", "style", "ca", "anonymous", "unguarded", "unsigned", NULL};
+
 const struct ghee_object_store_ops ghee_object_store_s3 = {
-    .scheme = "s3", .open = store_open, .close = store_close, .list = ghee_s3_store_list, .read = ghee_s3_store_read, .write = ghee_s3_store_write,
+    .scheme = "s3", .settings = settings, .open = store_open, .close = store_close, .list = ghee_s3_store_list, .read = ghee_s3_store_read, .write = ghee_s3_store_write,
     .remove = store_remove, .remove_all = ghee_s3_store_remove_all, .exists = store_exists, .check_output = ghee_s3_store_check_output,
     .staging = ghee_s3_store_staging, .reserve = ghee_s3_store_reserve, .release = ghee_s3_store_release, .publish = ghee_s3_store_publish};

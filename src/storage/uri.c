@@ -17,6 +17,20 @@ size_t ghee_uri_scheme(const char *uri) {
   return uri[n] == ':' ? n : 0;
 }
 
+/* A slash of an endpoint among the settings is not the path's. */
+size_t ghee_uri_authority(const char *at) {
+  size_t n = strcspn(at, "/");
+  while (n > 0 && at[n] && at[n - 1] == ':' && at[n + 1] == '/') n += 2 + strcspn(at + n + 2, "/");
+  return n;
+}
+
+const char *ghee_uri_path(const char *uri) {
+  size_t scheme = ghee_uri_scheme(uri);
+  if (scheme == 0) return uri;
+  const char *at = uri + scheme + 1;
+  return strncmp(at, "//", 2) == 0 ? at + 2 + ghee_uri_authority(at + 2) : at;
+}
+
 char *ghee_uri_join(const char *uri, const char *name) {
   size_t n = strlen(uri);
   bool slash = n > 0 && uri[n - 1] == '/';

@@ -117,8 +117,11 @@ IN, OUT = {"input": {"uri": "s3://test/PLACE/in"}}, {"output": {"uri": "s3://tes
     (4, "no profile", IN, {"AWS_PROFILE": "none"}),
     (9, "PLACE/in.*Could not resolve.*4 tries; is the name of the host right", IN, {"AWS_ENDPOINT_URL": "http://no-such-host.invalid"}),
     (3, "PLACE/in.*/no/ca.pem.*has to be a PEM file", {"input": {"uri": "s3://test;ca=%2Fno%2Fca.pem/PLACE/in"}}, {"AWS_ENDPOINT_URL": "https://SERVER"}),
-    (3, "stile.*there are endpoint", {"input": {"uri": "s3://test;stile=path/PLACE/in"}}, {})],
-    ids=["secret in", "secret out", "listing", "bucket in", "bucket out", "prefix", "profile", "host", "authority", "option"])
+    (3, "stile.*there are endpoint", {"input": {"uri": "s3://test;stile=path/PLACE/in"}}, {}),
+    (3, "has no option stile; there are endpoint", {"input": {"uri": "s3://test/PLACE/in", "options": {"stile": "path"}}}, {}),
+    (3, "has no option key; there are endpoint", {"output": {"uri": "s3://test/PLACE/out", "options": {"key": "x"}}}, {}),
+    (3, "/no/ca.pem.*has to be a PEM file", {"input": {"uri": "s3://test/PLACE/in", "options": {"ca": "/no/ca.pem"}}}, {"AWS_ENDPOINT_URL": "https://SERVER"})],
+    ids=["secret in", "secret out", "listing", "bucket in", "bucket out", "prefix", "profile", "host", "authority", "option", "option in", "option out", "options"])
 def test_what_the_program_says(s3, place, source, refused, code, words, parts, env):
     parts = json.loads(json.dumps(parts).replace("PLACE", place))
     env = {name: value.replace("SERVER", s3.env["AWS_ENDPOINT_URL"].partition("//")[2]) for name, value in env.items()}
@@ -338,6 +341,24 @@ def test_disk_of_the_server_is_full(tmp_path, monkeypatch):
         subprocess.run(["umount", "-l", data], capture_output=True)
 
 
+def test_options_of_the_description(s3, place, source, tmp_path, monkeypatch):
+    """They are taken as those of a URI are, go before the environment, and count for dead letters too."""
+    def some(batch, ctx):
+        for row in range(0, len(batch["id"]), 2):
+            ctx.reject(row, "even")
+        return {name: column[1::2] for name, column in batch.items()}
+
+    options = {"endpoint": "${PLACE_OF_S3}", "style": "path", "anonymous": False}
+    monkeypatch.setenv("PLACE_OF_S3", s3.env["AWS_ENDPOINT_URL"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://no-such-host.invalid")
+    LocalTask(ghee.Input(source, options=options), preprocess=ghee.Stage(some, workers=2), output=ghee.Output(s3.uri(f"{place}/out"), options=options),
+              on_reject="divert", dead_letter=s3.uri(f"{place}/dead")).run()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.env["AWS_ENDPOINT_URL"])
+    assert len(fetched(s3, f"{place}/out", tmp_path / "got")) == 2_500
+    s3.get(f"{place}/dead", tmp_path / "dead")
+    assert sum(len(f.read_text().splitlines()) for f in (tmp_path / "dead").glob("*.jsonl")) == 2_500
+
+
 def test_own_authority(s3_server, ids, tmp_path, monkeypatch):
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
@@ -350,5 +371,6 @@ def test_own_authority(s3_server, ids, tmp_path, monkeypatch):
             job(ids(1_000), at.uri("out")).run()
         monkeypatch.setenv("AWS_CA_BUNDLE", str(cert))
         job(tmp_path / "ids", at.uri("out")).run()
-        job(at.uri("out"), tmp_path / "back").run()
+        monkeypatch.delenv("AWS_CA_BUNDLE")
+        LocalTask(ghee.Input(at.uri("out"), options={"ca": str(cert)}), preprocess=same, output=tmp_path / "back").run()
     assert np.array_equal(read_ids(tmp_path / "back"), np.arange(1_000))

@@ -73,6 +73,10 @@ def test_tables_of_others(format, tmp_path):
 
 def test_columns_in_any_order_and_keys_alone(tmp_path):
     hive(tmp_path / "in", table(), ["day"])
+    hive(tmp_path / "both", table(), ["day", "country"])
+    for columns in (["country", "day", "id"], ["id", "day", "x", "country"]):
+        LocalTask(ghee.Input(tmp_path / "both", columns=columns), preprocess=same, output=ghee.Output(tmp_path / "turned", mode="overwrite")).run()
+        assert read(tmp_path / "turned").equals(table().select(columns))
     for k, columns in enumerate((["day", "id"], ["id", "country"], ["day"])):
         LocalTask(ghee.Input(tmp_path / "in", columns=columns), preprocess=same, output=tmp_path / f"out{k}").run()
         got = pa.concat_tables([pq.ParquetFile(f).read() for f in sorted((tmp_path / f"out{k}").glob("*.parquet"))])
