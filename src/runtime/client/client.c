@@ -130,8 +130,7 @@ static ghee_status check_output(const ghee_job_spec *spec, ghee_error *err) {
   return there ? ghee_error_set(err, GHEE_EXISTS, "the output %s is there already: name another, or say mode: overwrite or append", spec->output_uri) : GHEE_OK;
 }
 
-/* What is left of an earlier job of the name: a finished one gives way, an unfinished one does not. */
-static ghee_status clear_old(const char *folder, const char *name, ghee_error *err) {
+static ghee_status refuse_unfinished(const char *folder, const char *name, ghee_error *err) {
   char *spec = ghee_job_folder_file(folder, "job.json"), *ledger_path = ghee_job_folder_file(folder, "ledger.db");
   if (!spec || !ledger_path) {
     ghee_free(spec);
@@ -151,6 +150,25 @@ static ghee_status clear_old(const char *folder, const char *name, ghee_error *e
     if (status == GHEE_OK && state != GHEE_JOB_DONE)
       status = ghee_error_set(err, GHEE_EXISTS, "job %s is unfinished: `ghee resume %s` goes on with it, `ghee cancel %s` removes it", name, name, name);
   }
+  ghee_free(spec);
+  ghee_free(ledger_path);
+  return status;
+}
+
+/* Before the output is looked at: what is there may be what the unfinished job of this name has published. */
+static ghee_status check_name(const char *name, ghee_error *err) {
+  ghee_job_folder folder;
+  ghee_status status = ghee_job_folder_open(name, false, &folder, err);
+  if (status != GHEE_OK) return status == GHEE_NOT_FOUND ? GHEE_OK : status;
+  status = ghee_job_folder_lock(folder.path, "lock", 0, &folder.lock_fd, err);
+  if (status == GHEE_OK) status = refuse_unfinished(folder.path, name, err);
+  ghee_job_folder_fini(&folder);
+  return status;
+}
+
+/* What is left of an earlier job of the name: a finished one gives way, an unfinished one does not. */
+static ghee_status clear_old(const char *folder, const char *name, ghee_error *err) {
+  ghee_status status = refuse_unfinished(folder, name, err);
   static const char *const parts[] = {"job.json", "ledger.db", "ledger.db-wal", "ledger.db-shm", "plan", "launch.json", "key", "id", "value", "value.tmp",
                                       "processes", "progress", "code", "state", "train", "logs"};
   for (size_t i = 0; i < sizeof parts / sizeof *parts && status == GHEE_OK; i++) {
@@ -158,8 +176,6 @@ static ghee_status clear_old(const char *folder, const char *name, ghee_error *e
     status = path ? ghee_dir_remove_all(path, err) : ghee_error_no_memory(err, "clearing the job's folder");
     ghee_free(path);
   }
-  ghee_free(spec);
-  ghee_free(ledger_path);
   return status;
 }
 
@@ -222,7 +238,9 @@ ghee_status ghee_job_run(const ghee_job_options *options, ghee_job_result *out, 
   const char *given = options->name && *options->name ? options->name : *spec->name ? spec->name : NULL;
   char *name = given ? ghee_strdup(given) : made_up_name();
   ghee_job_result result = {0};
-  ghee_status status = name ? check_output(spec, err) : ghee_error_no_memory(err, "naming the job");
+  ghee_status status = name ? GHEE_OK : ghee_error_no_memory(err, "naming the job");
+  if (status == GHEE_OK && given) status = check_name(name, err);
+  if (status == GHEE_OK) status = check_output(spec, err);
   if (status == GHEE_OK) status = run_named(options, spec, name, given != NULL, started_ns, &result, err);
   if (status == GHEE_OK) *out = result;
   else ghee_job_result_fini(&result);
