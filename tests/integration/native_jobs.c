@@ -150,6 +150,7 @@ static void resumes_after_an_interruption(void **state) {
   pid_t client = begin_slow();
   kill(client, SIGINT);
   assert_int_equal(ghee_end(client), 130);
+  assert_non_null(strstr(complained(), "ghee resume"));
   assert_int_equal(processes(NULL, NULL), 0);
   assert_state("\"state\": \"canceled\"");
   open_gate();
@@ -175,6 +176,8 @@ static void cancel_stops_and_removes(void **state) {
   pid_t client = begin_slow();
   assert_int_equal(ghee("cancel", "slow", NULL), 0);
   assert_int_equal(ghee_end(client), 130);
+  assert_non_null(strstr(complained(), "canceled by `ghee cancel`"));
+  assert_null(strstr(complained(), "ghee resume"));
   assert_int_equal(access(at("state/ghee/jobs/slow"), F_OK), -1);
   assert_int_equal(access(at("out"), F_OK), -1);
   assert_int_equal(ghee("cancel", "slow", NULL), 4);
@@ -194,6 +197,8 @@ static void logs_are_those_of_the_workers(void **state) {
   assert_int_equal(ghee("logs", "--stage", "predict", "--lines", "1", "talk", NULL), 0);
   assert_null(strstr(printed(), "preprocess"));
   assert_ptr_equal(strchr(printed(), '\n'), strrchr(printed(), '\n'));
+  assert_int_equal(ghee("logs", "--stage", "predikt", "talk", NULL), 3);
+  assert_non_null(strstr(complained(), "no stage predikt; its stages are: preprocess, predict"));
 }
 
 static void outputs_are_verified(void **state) {

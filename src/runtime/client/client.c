@@ -169,7 +169,7 @@ static ghee_status check_name(const char *name, ghee_error *err) {
 /* What is left of an earlier job of the name: a finished one gives way, an unfinished one does not. */
 static ghee_status clear_old(const char *folder, const char *name, ghee_error *err) {
   ghee_status status = refuse_unfinished(folder, name, err);
-  static const char *const parts[] = {"job.json", "ledger.db", "ledger.db-wal", "ledger.db-shm", "plan", "launch.json", "key", "id", "value", "value.tmp",
+  static const char *const parts[] = {"job.json", "ledger.db", "ledger.db-wal", "ledger.db-shm", "plan", "launch.json", "key", "id", "value", "value.tmp", "canceled",
                                       "processes", "progress", "code", "state", "train", "logs"};
   for (size_t i = 0; i < sizeof parts / sizeof *parts && status == GHEE_OK; i++) {
     char *path = ghee_job_folder_file(folder, parts[i]);

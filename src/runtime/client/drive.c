@@ -204,6 +204,7 @@ ghee_status ghee_client_drive(const char *folder, bool hosted, uint64_t started_
   ghee_status status = drive_on(&of, err);
   if (of.progress_fd >= 0) close(of.progress_fd);
   *last = of.last;
+  if (status == GHEE_CANCELED && ghee_job_folder_is_canceled(folder)) return ghee_error_set(err, GHEE_CANCELED, "canceled by `ghee cancel`, which removes the job");
   return status;
 }
 

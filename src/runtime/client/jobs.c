@@ -214,13 +214,30 @@ static void put_lines(ghee_buffer *out, const char *who, const char *lines) {
   }
 }
 
+static ghee_status check_stage(const char *folder, const char *name, const char *stage, ghee_error *err) {
+  ghee_job_spec *spec;
+  ghee_buffer there = {0};
+  bool found = false;
+  GHEE_TRY(ghee_job_folder_read_spec(folder, &spec, err));
+  for (uint32_t i = 0; i < spec->n_stages; i++) {
+    found |= strcmp(spec->stages[i].name, stage) == 0;
+    ghee_buffer_printf(&there, "%s%s", i ? ", " : "", spec->stages[i].name);
+  }
+  ghee_status status = found ? GHEE_OK : ghee_error_set(err, GHEE_INVALID, "job %s has no stage %s; its stages are: %s", name, stage, ghee_buffer_text(&there));
+  ghee_buffer_fini(&there);
+  ghee_job_spec_free(spec);
+  return status;
+}
+
 ghee_status ghee_job_logs(const char *name, const char *stage, size_t lines, char **out, ghee_error *err) {
   ghee_job_folder folder;
   names list = {0};
   ghee_buffer text = {0};
   GHEE_TRY(ghee_job_folder_open(name, false, &folder, err));
   char *path = ghee_job_folder_file(folder.path, "logs");
-  ghee_status status = path ? list_names(path, &list, err) : ghee_error_no_memory(err, "reading logs");
+  ghee_status status = path ? GHEE_OK : ghee_error_no_memory(err, "reading logs");
+  if (status == GHEE_OK && stage) status = check_stage(folder.path, name, stage, err);
+  if (status == GHEE_OK) status = list_names(path, &list, err);
   for (size_t i = 0; i < list.count && status == GHEE_OK; i++) {
     char *file = ghee_path_join(path, list.items[i]), *dot = strrchr(list.items[i], '.'), *dash = strrchr(list.items[i], '-');
     if (dot) *dot = 0;
@@ -265,10 +282,12 @@ ghee_status ghee_client_remove_staging(const char *folder, ghee_error *err) {
   return status;
 }
 
-/* The client of a running job is told as Ctrl-C would tell it; what waits for its lock then finds it free. */
+/* The client of a running job is told as Ctrl-C would tell it, and finds the mark, so that it says whose doing it was; what waits for its
+ * lock then finds it free. */
 static void stop_client(const char *folder) {
   ghee_launch_facts facts;
   int fd;
+  ghee_job_folder_mark_canceled(folder, true);
   if (ghee_launch_facts_read(folder, &facts, NULL) != GHEE_OK) return;
   if (ghee_process_open(&facts.client, &fd, NULL) == GHEE_OK) {
     (void)ghee_process_signal(fd, SIGINT, NULL);
@@ -290,6 +309,7 @@ ghee_status ghee_job_cancel(const char *name, ghee_error *err) {
     if (status == GHEE_NOT_FOUND) status = GHEE_OK; /* it had not begun */
   }
   if (status == GHEE_OK) status = ghee_dir_remove_all(folder.path, err);
+  if (status != GHEE_OK) ghee_job_folder_mark_canceled(folder.path, false); /* the job is still there */
   ghee_job_folder_fini(&folder);
   return status;
 }

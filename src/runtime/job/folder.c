@@ -122,6 +122,22 @@ ghee_status ghee_job_folder_read_spec(const char *path, ghee_job_spec **out, ghe
   return status;
 }
 
+/* ---- the mark of cancel ---- */
+
+void ghee_job_folder_mark_canceled(const char *path, bool on) {
+  char *mark = ghee_job_folder_file(path, "canceled");
+  if (mark && on) (void)ghee_file_write_atomic(mark, "", 0, NULL);
+  else if (mark) (void)unlink(mark);
+  ghee_free(mark);
+}
+
+bool ghee_job_folder_is_canceled(const char *path) {
+  char *mark = ghee_job_folder_file(path, "canceled");
+  bool is = mark && access(mark, F_OK) == 0;
+  ghee_free(mark);
+  return is;
+}
+
 /* ---- keys, ids, code ---- */
 
 ghee_status ghee_job_folder_write_key(const char *path, const ghee_stream_key *key, ghee_error *err) {

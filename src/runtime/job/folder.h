@@ -12,6 +12,7 @@
  *   value              what rank 0 returned
  *   logs/STAGE-INDEX.log, logs/coordinator.log
  *   progress           the last ghee_job_progress, written by the client
+ *   canceled           `ghee cancel` is at work: for the client that it stops
  *   id                 names this run: NAME-RANDOM; of the staging folder */
 #ifndef GHEE_JOB_FOLDER_H
 #define GHEE_JOB_FOLDER_H
@@ -45,6 +46,10 @@ ghee_status ghee_job_folder_read_id(const char *path, char **out, ghee_error *er
 /** Stores code with its signature (keyed BLAKE2b-256 by the job's secret key), and checks it: GHEE_DENIED. */
 ghee_status ghee_job_folder_write_code(const char *path, const char *name, const void *data, size_t size_bytes, const ghee_stream_key *key, ghee_error *err);
 ghee_status ghee_job_folder_check_code(const char *path, const char *name, const ghee_stream_key *key, ghee_error *err);
+
+/** The mark of who cancels a job whose client runs, for that client; as well as it can be left. */
+void ghee_job_folder_mark_canceled(const char *path, bool on);
+bool ghee_job_folder_is_canceled(const char *path);
 
 /** The sockets of processes that were killed; those of a job that runs must not be touched. */
 void ghee_job_folder_remove_sockets(const char *path);
