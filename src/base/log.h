@@ -8,6 +8,8 @@ typedef void (*ghee_log_sink)(void *user, ghee_log_level level, const char *line
 
 /** Until this is called nothing is written anywhere. Process-wide; set before threads start. */
 void ghee_log_set(ghee_log_sink sink, void *user, ghee_log_level least);
+/** "ghee: LINE" to standard error; of what a process says again and again one line in 15 seconds. */
+void ghee_log_to_stderr(ghee_log_level least);
 void ghee_log(ghee_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

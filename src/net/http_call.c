@@ -14,11 +14,12 @@
 
 #include "base/clock.h"
 #include "base/copy.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "net/retry.h"
 #include "net/url.h"
 
-enum { MOST_ERROR_BODY_BYTES = 64 << 10, MOST_HEADER_BYTES = 256 << 10, RECEIVE_BUFFER_BYTES = 512 << 10, SEND_BUFFER_BYTES = 512 << 10, TRIES_TO_RESOLVE = 4, LARGE_BYTES = 4 << 20 };
+enum { MOST_ERROR_BODY_BYTES = 64 << 10, MOST_HEADER_BYTES = 256 << 10, RECEIVE_BUFFER_BYTES = 512 << 10, SEND_BUFFER_BYTES = 512 << 10, TRIES_TO_RESOLVE = 4, TRIES_TO_SAY = 3, LARGE_BYTES = 4 << 20 };
 static const uint64_t MOST_BODY_BYTES = 64 << 20;
 
 void ghee_http_response_fini(ghee_http_response *response) {
@@ -285,6 +286,20 @@ static void describe(ghee_http_call *call, CURLcode result, uint64_t now_ms) {
   ghee_buffer_fini(&text);
 }
 
+/* A request that goes on failing is no secret. */
+static void say_still_trying(ghee_http_call *call, CURLcode result, uint64_t now_ms) {
+  if (call->response.tries != TRIES_TO_SAY) return;
+  if (result == CURLE_OK && call->response.status >= 300) {
+    ghee_buffer text = {0};
+    name_request(&call->request, &text);
+    ghee_log(GHEE_LOG_WARN, "%s: the server answers %d; still trying", ghee_buffer_text(&text), call->response.status);
+    ghee_buffer_fini(&text);
+  } else {
+    describe(call, result, now_ms);
+    ghee_log(GHEE_LOG_WARN, "%s; still trying", call->err.message);
+  }
+}
+
 static bool worth_another(const ghee_http_call *call, CURLcode result, bool short_body, const ghee_http_options *options) {
   unsigned most = result == CURLE_COULDNT_RESOLVE_HOST && options->tries > TRIES_TO_RESOLVE ? TRIES_TO_RESOLVE : options->tries;
   if (call->response.tries >= most || call->failed || call->pulled) return false;
@@ -308,7 +323,10 @@ bool ghee_http_call_judge(ghee_http_call *call, CURLcode result, const ghee_http
     if (asked > *wait_ms) *wait_ms = asked;
   }
   bool in_time = call->deadline_ms > now_ms && *wait_ms < call->deadline_ms - now_ms;
-  if (in_time && worth_another(call, result, short_body, options)) return true;
+  if (in_time && worth_another(call, result, short_body, options)) {
+    say_still_trying(call, result, now_ms);
+    return true;
+  }
   call->status = call->failed ? call->failed : short_body ? GHEE_IO : result != CURLE_OK ? kind_of(call, result) : GHEE_OK;
   if (call->response.headers.failed) call->status = call->failed = ghee_error_no_memory(&call->err, "receiving an HTTP answer");
   if (call->status != GHEE_OK && !call->failed) describe(call, result, now_ms);

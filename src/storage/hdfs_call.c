@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "net/retry.h"
 #include "net/url.h"
@@ -166,6 +167,7 @@ static ghee_status ask(ghee_hdfs_store *store, const char *what, const char *met
     if (status == GHEE_OK) break;
     (void)active(store, &known); /* whatever was answered, it is a NameNode */
     if (!passing || ghee_clock_ms() - start > (known ? PATIENCE_MS : FIRST_PATIENCE_MS)) return status;
+    if (try == 3 * store->n_namenodes && err) ghee_log(GHEE_LOG_WARN, "%s; still trying", err->message);
     next_namenode(store, namenode);
     if (try % store->n_namenodes == 0) ghee_hdfs_pause(store, 1 + try / store->n_namenodes);
   }

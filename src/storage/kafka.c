@@ -86,7 +86,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
   (void)rk;
-  ghee_log(level <= 4 ? GHEE_LOG_WARN : GHEE_LOG_DEBUG, "librdkafka %s: %s", facility, text);
+  ghee_log(level <= 4 ? GHEE_LOG_INFO : GHEE_LOG_DEBUG, "librdkafka %s: %s", facility, text);
 }
 
 bool ghee_kafka_hopeless(ghee_kafka_client *client) {
@@ -110,6 +110,7 @@ ghee_status ghee_kafka_try(ghee_kafka *log, ghee_kafka_client *client, rd_kafka_
       client->broken = true;
       return ghee_kafka_fail(log, client, code, err, "%s", doing);
     }
+    if (patience >= MOST_PATIENCE_MS / 4) ghee_log(GHEE_LOG_WARN, "cannot %s %s: %s; still trying", doing, log->uri, client->reason[0] ? client->reason : rd_kafka_err2str(code));
     if (now - start < GHEE_KAFKA_SLICE_MS) rd_kafka_poll(client->rk, GHEE_KAFKA_SLICE_MS);
   }
 }

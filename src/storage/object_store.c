@@ -77,8 +77,10 @@ ghee_status ghee_object_store_configure(const char *uri, const ghee_settings *se
   ghee_buffer_put(&text, uri, host);
   for (size_t i = 0; i < expanded.count; i++) {
     if (strcmp(expanded.items[i].value, "false") == 0) continue;
+    const char *value = expanded.items[i].value;
     ghee_buffer_printf(&text, ";%s=", expanded.items[i].key);
-    ghee_url_escape(&text, expanded.items[i].value, false);
+    if (strstr(value, "://") && !strpbrk(value, ";%")) ghee_buffer_printf(&text, "%s", value); /* an endpoint, as users write it */
+    else ghee_url_escape(&text, value, false);
   }
   ghee_buffer_printf(&text, "%s", uri + host);
   if (status == GHEE_OK) status = ghee_buffer_check(&text, "reading options", err);

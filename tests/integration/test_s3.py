@@ -4,6 +4,7 @@ the job stays behind, in the bucket either."""
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -374,3 +375,12 @@ def test_own_authority(s3_server, ids, tmp_path, monkeypatch):
         monkeypatch.delenv("AWS_CA_BUNDLE")
         LocalTask(ghee.Input(at.uri("out"), options={"ca": str(cert)}), preprocess=same, output=tmp_path / "back").run()
     assert np.array_equal(read_ids(tmp_path / "back"), np.arange(1_000))
+
+
+def test_a_server_that_is_away_is_talked_of(ghee_cli, describe):
+    """What is tried again and again is said while it is, but for --quiet."""
+    describe(input={"uri": "s3://test/in", "options": {"endpoint": "http://127.0.0.1:1", "anonymous": True}})
+    loud, quiet = ghee_cli("run", "job.yaml"), ghee_cli("run", "--quiet", "job.yaml")
+    assert loud.returncode == quiet.returncode == 9
+    assert re.search("ghee: HEAD 127.0.0.1:1/test/in failed: .*; still trying\n", loud.stderr)
+    assert "still trying" not in quiet.stderr and quiet.stderr.count("\n") == 1

@@ -36,7 +36,7 @@ void cli_source_free(cli_source *source);
 /** Hooks that show progress on stderr (some live lines on a terminal, plain lines elsewhere, nothing if quiet) and catch Ctrl-C: the
  *  first stops the job and cleans up, the second leaves at once. */
 typedef struct cli_watch {
-  bool terminal, quiet, color, told;
+  bool terminal, color, told;
   int lines;                      /* of the live block that is on the terminal now */
   int last_tenth, last_phase;
 } cli_watch;

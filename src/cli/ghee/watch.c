@@ -64,7 +64,6 @@ static void print_plain(cli_watch *watch, const ghee_job_progress *p) {
 
 static void on_progress(void *user, const ghee_job_progress *p) {
   cli_watch *watch = user;
-  if (watch->quiet) return;
   if (watch->terminal) draw(watch, p);
   else print_plain(watch, p);
 }
@@ -87,12 +86,12 @@ static int interrupted(void *user) {
 ghee_job_hooks cli_watch_hooks(cli_watch *watch, bool quiet) {
   const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
   bool terminal = isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
-  *watch = (cli_watch){.terminal = terminal, .quiet = quiet, .color = terminal && !(no_color && *no_color), .last_tenth = -1, .last_phase = -1};
+  *watch = (cli_watch){.terminal = terminal, .color = terminal && !(no_color && *no_color), .last_tenth = -1, .last_phase = -1};
   struct sigaction action = {.sa_handler = on_signal}, before;
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
   if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, NULL); /* nohup stays in force */
-  return (ghee_job_hooks){.progress = on_progress, .line = on_line, .interrupted = interrupted, .user = watch};
+  return (ghee_job_hooks){.progress = quiet ? NULL : on_progress, .line = on_line, .interrupted = interrupted, .user = watch};
 }
 
 void cli_watch_end(cli_watch *watch) { erase(watch); }

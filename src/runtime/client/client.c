@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "ledger/ledger.h"
 #include "runtime/job/output_log.h"
 
@@ -233,6 +234,7 @@ static ghee_status run_named(const ghee_job_options *options, const ghee_job_spe
 ghee_status ghee_job_run(const ghee_job_options *options, ghee_job_result *out, ghee_error *err) {
   uint64_t started_ns = ghee_clock_ns();
   ghee_job_spec *spec;
+  if (options->hooks.progress) ghee_log_to_stderr(GHEE_LOG_WARN); /* planning has no loop that could call hooks */
   GHEE_TRY(ghee_client_spec(&options->source, &spec, err));
   if (options->host) fit_to_host(spec);
   const char *given = options->name && *options->name ? options->name : *spec->name ? spec->name : NULL;

@@ -262,6 +262,7 @@ int ghee_coordinator_main(int argc, char **argv) {
     else return usage();
   }
   if (!folder || of.client < 0) return usage();
+  ghee_log_to_stderr(GHEE_LOG_INFO);
   of.oom_before = of.oom_told = ghee_process_oom_kills();
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "launch/fork_server.h"
 #include "launch/gate.h"
 #include "runtime/worker/rebatch.h"
@@ -169,6 +170,7 @@ static void keep_pages(void) {
 
 ghee_status ghee_worker_open(const char *folder, const char *stage, ghee_worker **out, ghee_error *err) {
   ghee_launch_pass_gate();
+  ghee_log_to_stderr(GHEE_LOG_INFO);
   keep_pages();
   ghee_worker *worker = ghee_alloc_zero(1, sizeof *worker);
   if (!worker) return ghee_error_no_memory(err, "opening a worker");
