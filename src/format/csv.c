@@ -12,6 +12,7 @@ static ghee_status create_file(ghee_sink *sink, ghee_schema *schema, const ghee_
 }
 
 static const char *const suffixes[] = {".csv", ".csv.gz", ".csv.zst", NULL};
+static const char *const codecs[] = {"none", NULL};
 
 const struct ghee_format_ops ghee_csv_ops = {
-    .name = "csv", .suffixes = suffixes, .open = open_file, .create = create_file, GHEE_SHIM_OPS};
+    .name = "csv", .suffixes = suffixes, .codecs = codecs, .open = open_file, .create = create_file, GHEE_SHIM_OPS};

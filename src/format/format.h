@@ -46,6 +46,7 @@ typedef struct ghee_writer ghee_writer;
 struct ghee_format_ops {
   const char *name;                /* "parquet", "csv", "jsonl", "ipc", "orc" */
   const char *const *suffixes;     /* ".parquet", NULL at the end */
+  const char *const *codecs;       /* it can be written with, the default first, NULL at the end; NULL for formats that are only read */
   /** Reads the footer (or the head of a text). Borrows `source`, which must outlive the file. options are copied.
    *  GHEE_CORRUPT (names the file and the place), GHEE_UNSUPPORTED (names the feature), GHEE_NOT_FOUND (a column). */
   ghee_status (*open)(ghee_source *source, const ghee_read_options *options, ghee_file **out, ghee_error *err);

@@ -12,6 +12,7 @@ static ghee_status create_file(ghee_sink *sink, ghee_schema *schema, const ghee_
 }
 
 static const char *const suffixes[] = {".arrow", ".ipc", ".feather", NULL};
+static const char *const codecs[] = {"none", "zstd", "lz4", NULL};
 
 const struct ghee_format_ops ghee_ipc_ops = {
-    .name = "ipc", .suffixes = suffixes, .open = open_file, .create = create_file, GHEE_SHIM_OPS};
+    .name = "ipc", .suffixes = suffixes, .codecs = codecs, .open = open_file, .create = create_file, GHEE_SHIM_OPS};

@@ -12,6 +12,7 @@ static ghee_status create_file(ghee_sink *sink, ghee_schema *schema, const ghee_
 }
 
 static const char *const suffixes[] = {".parquet", ".pq", NULL};
+static const char *const codecs[] = {"zstd", "snappy", "lz4", "gzip", "none", NULL};
 
 const struct ghee_format_ops ghee_parquet_ops = {
-    .name = "parquet", .suffixes = suffixes, .open = open_file, .create = create_file, .bounds = ghee_shim_bounds, GHEE_SHIM_OPS};
+    .name = "parquet", .suffixes = suffixes, .codecs = codecs, .open = open_file, .create = create_file, .bounds = ghee_shim_bounds, GHEE_SHIM_OPS};

@@ -10,7 +10,7 @@
 #include "plan/spec_log.h"
 #include "storage/object_store.h"
 
-enum { DEFAULT_ROWS = 8192, DEFAULT_WINDOW = 8, DEFAULT_INTERLEAVE = 16, DEFAULT_CRASHES = 5, MOST_WORKERS = 1024 };
+enum { DEFAULT_ROWS = 8192, DEFAULT_GROUP = 1 << 20, DEFAULT_WINDOW = 8, DEFAULT_INTERLEAVE = 16, DEFAULT_CRASHES = 5, MOST_WORKERS = 1024 };
 #define DEFAULT_BUFFER ((uint64_t)64 << 20)
 #define DEFAULT_FILE ((uint64_t)256 << 20)
 
@@ -185,6 +185,23 @@ static ghee_status read_format(ghee_job_spec *spec, const ghee_node *map, const 
   return keep_text(spec, name, out, err);
 }
 
+static ghee_status unknown_codec(const ghee_node *at, const char *format, const char *const *codecs, ghee_error *err) {
+  ghee_buffer there = {0};
+  for (size_t i = 0; codecs[i]; i++) ghee_buffer_printf(&there, "%s%s", i ? ", " : "", codecs[i]);
+  ghee_status status = there.failed ? no_memory(err) : ghee_node_error(at, err, "format %s has no codec '%s'; take one of %s", format, at->text, ghee_buffer_text(&there));
+  ghee_buffer_fini(&there);
+  return status;
+}
+
+static ghee_status read_codec(ghee_job_spec *spec, const ghee_node *output, ghee_error *err) {
+  const char *const *codecs = ghee_format_named(spec->output_format)->codecs;
+  const char *name = NULL;
+  GHEE_TRY(ghee_node_read_text(output, "codec", &name, err));
+  for (size_t i = 0; codecs[i] && !spec->codec; i++)
+    if (!name || strcmp(codecs[i], name) == 0) spec->codec = codecs[i];
+  return spec->codec ? GHEE_OK : unknown_codec(ghee_node_get(output, "codec"), spec->output_format, codecs, err);
+}
+
 static ghee_status read_shuffle(ghee_job_spec *spec, const ghee_node *input, ghee_error *err) {
   static const char *const known[] = {"seed", "window", NULL};
   const ghee_node *node = ghee_node_get(input, "shuffle");
@@ -226,6 +243,9 @@ static ghee_status read_input_uris(ghee_job_spec *spec, const ghee_node *input, 
     status = keep_uri(spec, uris[i], folder, &kept[i], err);
     for (size_t k = 0; k < i && status == GHEE_OK; k++)
       if (strcmp(kept[k], kept[i]) == 0) status = ghee_node_error(ghee_node_get(input, "uri"), err, "%s stands in the input twice", uris[i]);
+    size_t scheme = status == GHEE_OK ? strcspn(kept[0], ":") + 1 : 0;
+    if (status == GHEE_OK && strncmp(kept[0], kept[i], scheme) != 0)
+      status = ghee_node_error(ghee_node_get(input, "uri"), err, "%s and %s are not on one storage, as all of an input must be: make it two jobs", uris[0], uris[i]);
   }
   ghee_free(uris);
   GHEE_TRY(status);
@@ -375,7 +395,7 @@ static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const
                                       "key", "partition", "headers", NULL};
   static const char *const modes[] = {"error", "overwrite", "append", "overwrite_partitions", NULL};
   const ghee_node *output = NULL;
-  const char *uri = NULL, *codec = NULL;
+  const char *uri = NULL;
   int mode = GHEE_OUTPUT_ERROR;
   GHEE_TRY(ghee_node_read_map(root, "output", &output, err));
   if (spec->train) return output ? ghee_node_error(output, err, "train has no output: what its function returns is the result") : GHEE_OK;
@@ -393,9 +413,9 @@ static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const
   GHEE_TRY(read_format(spec, output, &spec->output_format, err));
   if (!spec->output_format) spec->output_format = "parquet";
   if (!ghee_format_named(spec->output_format)->create) return ghee_node_error(output, err, "format %s can only be read", spec->output_format);
-  GHEE_TRY(ghee_node_read_text(output, "codec", &codec, err));
-  GHEE_TRY(keep_text(spec, codec, &spec->codec, err));
+  GHEE_TRY(read_codec(spec, output, err));
   spec->target_file_bytes = DEFAULT_FILE;
+  spec->row_group_rows = DEFAULT_GROUP;
   GHEE_TRY(ghee_node_read_bytes(output, "target_file_size", &spec->target_file_bytes, err));
   GHEE_TRY(ghee_node_read_int(output, "row_group_rows", 1, 1 << 30, &spec->row_group_rows, err));
   GHEE_TRY(ghee_node_read_choice(output, "mode", modes, &mode, err));

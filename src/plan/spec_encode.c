@@ -89,9 +89,9 @@ static void put_output(ghee_json *json, const ghee_job_spec *spec) {
     ghee_json_end_map(json);
     return;
   }
-  if (spec->codec) ghee_json_text(json, "codec", spec->codec);
+  ghee_json_text(json, "codec", spec->codec);
   ghee_json_uint(json, "target_file_size", spec->target_file_bytes);
-  if (spec->row_group_rows) ghee_json_int(json, "row_group_rows", spec->row_group_rows);
+  ghee_json_int(json, "row_group_rows", spec->row_group_rows);
   ghee_json_text(json, "mode", modes[spec->mode]);
   put_sort(json, spec);
   if (spec->n_partition_by) put_texts(json, "partition_by", spec->partition_by, spec->n_partition_by);

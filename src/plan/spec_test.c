@@ -33,6 +33,8 @@ static void defaults_are_filled_in(void **state) {
   assert_string_equal(spec->input_uris[0], "file:/home/data");
   assert_string_equal(spec->output_uri, "file:/home/out");
   assert_string_equal(spec->output_format, "parquet");
+  assert_string_equal(spec->codec, "zstd");
+  assert_int_equal(spec->row_group_rows, 1 << 20);
   assert_int_equal(spec->n_stages, 1);
   assert_int_equal(spec->stages[0].workers, 1);
   assert_int_equal(spec->stages[0].batch_rows, 8192);
@@ -126,6 +128,10 @@ static void mistakes_are_named_with_their_place(void **state) {
       {"input: {uri: a}\npredict: {}\noutput: {uri: b, mode: overwrite_partition}\n", GHEE_INVALID, "job:3:", "overwrite_partitions"},
       {"input: {uri: a}\npredict: {}\noutput: {uri: b, sort_by: [c, -c]}\n", GHEE_INVALID, "job:3:", "named twice"},
       {"input: {uri: a}\npredict: {}\noutput: {uri: b, partition_by: [c], sort_by: [-c]}\n", GHEE_INVALID, "job:3:", "same in all rows"},
+      {"input: {uri: a}\npredict: {}\noutput: {uri: b, codec: lzma}\n", GHEE_INVALID, "job:3:", "zstd, snappy, lz4, gzip, none"},
+      {"input: {uri: a}\npredict: {}\noutput: {uri: b,\n  format: csv, codec: gzip}\n", GHEE_INVALID, "job:4:", "format csv has no codec 'gzip'"},
+      {"input: {uri: [a, 's3://b/c']}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "on one storage"},
+      {"input: {uri: ['kafka://h:1/t', a]}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "on one storage"},
       {"name: n\ninput: {uri: 'kafka://h:1/t', to: never, format: json}\npredict: {}\noutput: {uri: b, partition_by: [c], mode: overwrite_partitions}\n", GHEE_INVALID, "job:4:", "follows a topic"},
       {"input: {uri: a}\npredict: {}\noutput: {uri: 'kafka://h:1/t', partition_by: [c]}\n", GHEE_INVALID, "job:3:", "is for files"},
       {"name: a/b\ninput: {uri: a}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "a/b"}};
