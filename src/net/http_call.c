@@ -259,6 +259,16 @@ static bool no_connection(CURLcode result) {
   return result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_RESOLVE_PROXY || result == CURLE_SSL_CONNECT_ERROR;
 }
 
+/* What no other try mends. libcurl has one code for all that goes wrong in a handshake, a server that is on its way down among it: the words
+ * of the TLS library tell them apart. */
+static bool hopeless_handshake(const ghee_http_call *call, CURLcode result) {
+  static const char *const words[] = {"wrong version number", "packet length too long", "unexpected TLS packet", "http request", "unsupported protocol", "protocol version",
+                                      "no protocols available", "handshake failure", "no shared cipher", "certificate required", "bad certificate", "unknown ca"};
+  bool found = false;
+  for (size_t i = 0; i < sizeof words / sizeof *words && result == CURLE_SSL_CONNECT_ERROR && !found; i++) found = strcasestr(call->reason, words[i]) != NULL;
+  return found;
+}
+
 static const char *advice_on(CURLcode result) {
   switch (result) {
     case CURLE_COULDNT_RESOLVE_HOST: return "; is the name of the host right?";
@@ -267,7 +277,7 @@ static const char *advice_on(CURLcode result) {
     case CURLE_OPERATION_TIMEDOUT: return "; the server takes the connection and says nothing: look at it";
     case CURLE_SSL_CONNECT_ERROR: return "; does the server speak TLS at that port?";
     case CURLE_SSL_CACERT_BADFILE: return "; it has to be a PEM file with the authorities that are trusted";
-    case CURLE_PEER_FAILED_VERIFICATION: case CURLE_SSL_ISSUER_ERROR: return "; name the file of the authority that signed it as `ca`";
+    case CURLE_PEER_FAILED_VERIFICATION: case CURLE_SSL_ISSUER_ERROR: return "; name the file of the authority that signed it as the option `ca`; for s3: AWS_CA_BUNDLE does as well";
     default: return "";
   }
 }
@@ -302,7 +312,7 @@ static void say_still_trying(ghee_http_call *call, CURLcode result, uint64_t now
 
 static bool worth_another(const ghee_http_call *call, CURLcode result, bool short_body, const ghee_http_options *options) {
   unsigned most = result == CURLE_COULDNT_RESOLVE_HOST && options->tries > TRIES_TO_RESOLVE ? TRIES_TO_RESOLVE : options->tries;
-  if (call->response.tries >= most || call->failed || call->pulled) return false;
+  if (call->response.tries >= most || call->failed || call->pulled || hopeless_handshake(call, result)) return false;
   int status = call->response.status;
   if (result == CURLE_OK && !short_body) return ghee_retry_status(status) && (!call->request.once || status == 429 || status == 503);
   if (call->request.once) return no_connection(result);

@@ -146,6 +146,16 @@ static void test_once(void **state) {
   end_play();
 }
 
+static void test_a_server_without_tls_is_tried_once(void **state) {
+  (void)state;
+  char url[sizeof server.url + 1];
+  play({"HTTP/1.1 400 Bad Request\r\n\r\n", KEEP}, {"HTTP/1.1 400 Bad Request\r\n\r\n", KEEP});
+  snprintf(url, sizeof url, "https%.*s", (int)(sizeof server.url - 5), server.url + strlen("http"));
+  assert_int_equal(get(url, NULL, 0), GHEE_IO);
+  assert_non_null(strstr(err.message, "after 1 try; does the server speak TLS at that port?"));
+  end_play();
+}
+
 static void test_stall_and_deadline(void **state) {
   (void)state;
   char into[10];
@@ -475,6 +485,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_longer_than_the_deadline, setup, teardown),
       cmocka_unit_test_setup_teardown(test_lost_connections, setup, teardown),
       cmocka_unit_test_setup_teardown(test_once, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_server_without_tls_is_tried_once, setup, teardown),
       cmocka_unit_test_setup_teardown(test_stall_and_deadline, setup, teardown),
       cmocka_unit_test_setup_teardown(test_nobody_there, setup, teardown),
       cmocka_unit_test_setup_teardown(test_redirect_is_the_callers, setup, teardown),

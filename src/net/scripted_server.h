@@ -49,6 +49,7 @@ static inline int scripted_receive(int fd, char *text) {
     size += kept;
     all += (size_t)n;
     text[size] = 0;
+    if (text[0] == 0x16) return 1; /* the beginning of TLS, which is not spoken here */
     char *end = strstr(text, "\r\n\r\n");
     if (!end) continue;
     char *length = strcasestr(text, "\r\ncontent-length:");

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -135,6 +137,18 @@ static ghee_status configure(rd_kafka_conf_t *conf, const ghee_kafka *log, rd_ka
   return set(conf, log, "bootstrap.servers", log->brokers, err);
 }
 
+/* The TLS library does not say which file it could not use. */
+static ghee_status refused(const ghee_kafka *log, const char *reason, ghee_error *err) {
+  ghee_buffer files = {0};
+  for (size_t i = 0; i < log->settings.count; i++) {
+    const char *key = log->settings.items[i].key, *value = log->settings.items[i].value, *end = strstr(key, ".location");
+    if (end && !end[strlen(".location")]) ghee_buffer_printf(&files, "; %s is %s%s", key, value, access(value, R_OK) == 0 ? "" : ", which cannot be read");
+  }
+  ghee_status status = ghee_error_set(err, GHEE_INVALID, "%s: %s%s", log->uri, reason, files.size ? ghee_buffer_text(&files) : "");
+  ghee_buffer_fini(&files);
+  return status;
+}
+
 ghee_status ghee_kafka_client_new(const ghee_kafka *log, rd_kafka_type_t type, const char *const *more, void (*prepare)(rd_kafka_conf_t *conf),
                                   ghee_kafka_client **out, ghee_error *err) {
   ghee_kafka_client *client = ghee_alloc_zero(1, sizeof *client);
@@ -147,7 +161,7 @@ ghee_status ghee_kafka_client_new(const ghee_kafka *log, rd_kafka_type_t type, c
     rd_kafka_conf_set_log_cb(conf, on_log);
     if (prepare) prepare(conf);
     client->rk = rd_kafka_new(type, conf, reason, sizeof reason);
-    if (!client->rk) status = ghee_error_set(err, GHEE_INVALID, "%s: %s", log->uri, reason);
+    if (!client->rk) status = refused(log, reason, err);
   }
   if (status != GHEE_OK) {
     rd_kafka_conf_destroy(conf);

@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # tests/ka
 
 import ghee
 from conftest import read_ids
-from ghee.errors import CorruptError, DeniedError, InvalidError
+from ghee.errors import CorruptError, DeniedError, InvalidError, NotFoundError
 from ghee.task import LocalTask
 
 DEADLINE = 120
@@ -72,7 +72,7 @@ def test_no_way_in(kafka, tmp_path, monkeypatch, wrong, password, says):
 
 def test_an_authority_that_is_not_there(kafka, tmp_path, monkeypatch):
     monkeypatch.setenv("KAFKA_PASSWORD", "right")
-    with pytest.raises(InvalidError, match="ssl.ca.location"):
+    with pytest.raises(InvalidError, match="ssl.ca.location is /nowhere/ca.pem, which cannot be read"):
         read(f"kafka://{kafka.tls_address}/t", tmp_path / "out", options=secure(kafka, "PLAIN", **{"ssl.ca.location": "/nowhere/ca.pem"}))
 
 
@@ -153,3 +153,10 @@ def test_partitions_are_added_between_plan_and_resume(kafka, tmp_path, ghee_cli)
     done = ghee_cli("resume", "grown")
     assert done.returncode == 0, done.stderr
     assert np.array_equal(read_ids(tmp_path / "out"), np.arange(2000))
+
+
+@pytest.mark.parametrize("to", [None, "never"])
+def test_a_topic_without_records_tells_no_columns(kafka, tmp_path, to):
+    job = LocalTask(ghee.Input(f"kafka://{kafka.address}/{kafka.topic(1)}", format="json", to=to), name="waits", preprocess=ghee.Stage(as_is, form="arrow"), output=tmp_path / "out")
+    with pytest.raises(NotFoundError, match="no records yet, .*: send a record first, or say format: bytes"):
+        job.run()
