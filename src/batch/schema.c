@@ -99,7 +99,7 @@ ghee_status ghee_schema_export(const ghee_schema *schema, struct ArrowSchema *ou
   return ghee_schema_copy_arrow(&schema->arrow, out, err);
 }
 
-static ghee_status not_found(const ghee_schema *schema, const char *name, ghee_error *err) {
+ghee_status ghee_schema_not_found(const ghee_schema *schema, const char *name, ghee_error *err) {
   ghee_buffer there = {0};
   for (int64_t i = 0; i < schema->arrow.n_children && there.size < GHEE_ERROR_SIZE / 2; i++)
     ghee_buffer_printf(&there, "%s%s", i ? ", " : "", ghee_field_name(&schema->fields->children[i]));
@@ -116,7 +116,7 @@ ghee_status ghee_schema_project(const ghee_schema *schema, const char *const *na
   ghee_status status = GHEE_OK;
   for (size_t i = 0; status == GHEE_OK && i < n; i++) {
     int64_t column = ghee_schema_find(schema, names[i]);
-    status = column < 0 ? not_found(schema, names[i], err) : ghee_schema_copy_arrow(from->children[column], picked.children[i], err);
+    status = column < 0 ? ghee_schema_not_found(schema, names[i], err) : ghee_schema_copy_arrow(from->children[column], picked.children[i], err);
   }
   if (status != GHEE_OK) {
     picked.release(&picked);

@@ -54,6 +54,8 @@ const struct ArrowSchema *ghee_schema_arrow(const ghee_schema *schema);
 int64_t ghee_schema_columns(const ghee_schema *schema);
 /** Index of a column, -1 if there is none. */
 int64_t ghee_schema_find(const ghee_schema *schema, const char *name);
+/** GHEE_NOT_FOUND: a column that is not there, with those that there are. */
+ghee_status ghee_schema_not_found(const ghee_schema *schema, const char *name, ghee_error *err);
 /** A deep copy for someone who wants to own one (export). */
 ghee_status ghee_schema_export(const ghee_schema *schema, struct ArrowSchema *out, ghee_error *err);
 /** A deep copy of a schema or a field that stays its owner's. */

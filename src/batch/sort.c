@@ -104,7 +104,11 @@ static int order_rows(const void *a, const void *b, void *user) {
 
 static ghee_status find_key(const ghee_batch *batch, const ghee_sort_key *wanted, key *out, ghee_error *err) {
   int64_t index = ghee_schema_find(batch->schema, wanted->column);
-  if (index < 0) return ghee_error_set(err, GHEE_NOT_FOUND, "there is no column %s to sort by", wanted->column);
+  if (index < 0) {
+    ghee_status status = ghee_schema_not_found(batch->schema, wanted->column, err);
+    ghee_error_prefix(err, "sort_by");
+    return status;
+  }
   GHEE_TRY(check_order(ghee_schema_arrow(batch->schema)->children[index], err));
   key made = {.column = ghee_column_at(batch, index), .descending = wanted->descending};
   made.values = made.column.field->dictionary ? ghee_column_dictionary(&made.column) : made.column;

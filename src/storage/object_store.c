@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "net/url.h"
+#include "storage/record_log.h"
 #include "storage/uri.h"
 
 enum { MOST_BACKENDS = 16 };
@@ -22,13 +23,14 @@ void ghee_object_store_register(const struct ghee_object_store_ops *ops) {
 }
 
 static ghee_status no_backend(const char *uri, const char *scheme, size_t length, ghee_error *err) {
+  if (ghee_uri_is_record_log(uri)) return ghee_error_set(err, GHEE_UNSUPPORTED, "cannot open %s as files: it is a topic", uri);
   char known[512] = "";
   for (size_t i = 0, used = 0; i < n_backends; i++) {
     const char *name = backends[i]->scheme;
     if (used + strlen(name) + 4 > sizeof known) break;
     used = (size_t)(stpcpy(stpcpy(stpcpy(known + used, i ? ", " : ""), name), ":") - known);
   }
-  return ghee_error_set(err, GHEE_UNSUPPORTED, "cannot open %s: this build has no storage for %.*s: (it has %s); a path with a colon is written file:PATH",
+  return ghee_error_set(err, GHEE_UNSUPPORTED, "cannot open %s: this build has no storage for %.*s: (it has %s, and topics as kafka://HOST:PORT/TOPIC); a path with a colon is written file:PATH",
                         uri, (int)length, scheme, n_backends ? known : "none");
 }
 

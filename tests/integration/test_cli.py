@@ -93,6 +93,12 @@ def test_a_job_that_is_not_there(ghee_cli, command):
     assert done.returncode == 4 and "there is no job nobody" in done.stderr and "ghee status" in done.stderr
 
 
+@pytest.mark.parametrize("uri, words", [("gs://b/c", ["no storage for gs:", "file:, s3:, hdfs:", "kafka://"]), ("kafka://h:1/t", ["it is a topic"])])
+def test_storages_that_are_none(ghee_cli, uri, words):
+    done = ghee_cli("verify", uri)
+    assert done.returncode == 18 and all(w in done.stderr for w in words)
+
+
 def test_a_failed_job_stays_until_it_is_resumed_or_canceled(ghee_cli, describe, ids, tmp_path, own_state):
     ids(1_000)
     describe(name="bad", preprocess={"run": "f:raises"})

@@ -62,7 +62,7 @@ def test_partitions_beyond_the_buffer(tmp_path):
 
 def test_columns_that_cannot_be(tmp_path):
     source = put(tmp_path / "in", pa.table({"id": [1], "list": [[1]]}))
-    for columns, words in [(["ix"], "no column ix"), (["list"], "cannot be sorted")]:
+    for columns, words in [(["ix"], 'sort_by: there is no column "ix"; there are: id, list'), (["list"], "cannot be sorted")]:
         with pytest.raises(ghee.GheeError, match=words):
             LocalTask(source, preprocess=same, output=ghee.Output(tmp_path / "no", sort_by=columns)).run()
         assert not (tmp_path / "no").exists()
