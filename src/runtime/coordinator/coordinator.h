@@ -160,6 +160,6 @@ int64_t ghee_rounds_lag(const ghee_coordinator *of);
 /* ---- progress.c ---- */
 void ghee_progress_fill(ghee_coordinator *of, ghee_job_progress *out);
 /** One line on who is slow, from shares that were long enough measured; "" where nothing can be said. */
-void ghee_progress_verdict(const ghee_stage_progress *stages, uint32_t n, char *out, size_t size);
+void ghee_progress_verdict(const ghee_stage_progress *stages, uint32_t n, unsigned processors, char *out, size_t size);
 
 #endif

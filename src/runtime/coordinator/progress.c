@@ -2,6 +2,7 @@
  * What users see of a running job: counts, shares, who is slow. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "runtime/coordinator/coordinator.h"
@@ -121,11 +122,11 @@ void ghee_progress_fill(ghee_coordinator *of, ghee_job_progress *out) {
   if (out->epoch >= out->epochs) out->epoch = out->epochs - 1;
   out->step = of->spec->train ? of->crews[ghee_last_stage(of)].members[0].now.batches + of->crews[ghee_last_stage(of)].members[0].before.batches : 0;
   out->rejected = of->rows_rejected;
-  if (measured >= LEAST_SECONDS) ghee_progress_verdict(out->stages, out->n_stages, out->verdict, sizeof out->verdict);
+  if (measured >= LEAST_SECONDS) ghee_progress_verdict(out->stages, out->n_stages, (unsigned)sysconf(_SC_NPROCESSORS_ONLN), out->verdict, sizeof out->verdict);
 }
 
 /* The stage with the largest busy share holds the others back, if some of them wait for it; else it may be the input that all wait for. */
-void ghee_progress_verdict(const ghee_stage_progress *stages, uint32_t n, char *out, size_t size) {
+void ghee_progress_verdict(const ghee_stage_progress *stages, uint32_t n, unsigned processors, char *out, size_t size) {
   uint32_t slow = 0;
   out[0] = 0;
   for (uint32_t i = 1; i < n; i++)
@@ -141,7 +142,11 @@ void ghee_progress_verdict(const ghee_stage_progress *stages, uint32_t n, char *
     /* Its workers would have to do in the time that the last stage is busy what they do now in all of it. */
     double missing = last->busy > 0.01 ? of->workers * of->busy * (1 / (1 - last->starved) - 1) : of->workers;
     unsigned more = (unsigned)(missing + 0.999);
-    snprintf(out, size, "%s waits %.0f %% of the time: %s needs about %u more worker%s", last->name, 100 * last->starved, of->name, more ? more : 1, more > 1 ? "s" : "");
+    if (more == 0) more = 1;
+    bool fit = of->workers + more <= processors; /* beyond that they gain only where they wait, for a model's server perhaps */
+    int used = snprintf(out, size, "%s waits %.0f %% of the time: %s needs about %u more worker%s", last->name, 100 * last->starved, of->name, more, more > 1 ? "s" : "");
+    if (!fit && used > 0 && (size_t)used < size)
+      snprintf(out + used, size - (size_t)used, ", or a faster function: this machine has %u processor%s", processors, processors == 1 ? "" : "s");
   } else if (slow == n - 1 && first->blocked > 0.05) {
     snprintf(out, size, "%s is the limit (busy %.0f %%); %s waits %.0f %% of the time for room behind it", of->name, 100 * of->busy, first->name,
              100 * first->blocked);

@@ -18,13 +18,15 @@ static ghee_stage_progress stage(const char *name, uint32_t workers, double busy
 
 static void says(const ghee_stage_progress *stages, uint32_t n, const char *words) {
   char verdict[256];
-  ghee_progress_verdict(stages, n, verdict, sizeof verdict);
+  ghee_progress_verdict(stages, n, 8, verdict, sizeof verdict);
   assert_string_equal(verdict, words);
 }
 
 static void the_slow_stage_is_named(void **state) {
   (void)state;
   says((ghee_stage_progress[]){stage("preprocess", 4, 1, 0, 0), stage("train", 1, 0.5, 0.5, 0)}, 2, "train waits 50 % of the time: preprocess needs about 4 more workers");
+  says((ghee_stage_progress[]){stage("preprocess", 4, 1, 0, 0), stage("train", 1, 0.4, 0.6, 0)}, 2,
+       "train waits 60 % of the time: preprocess needs about 6 more workers, or a faster function: this machine has 8 processors");
   says((ghee_stage_progress[]){stage("preprocess", 4, 0.2, 0, 0.8), stage("train", 1, 1, 0, 0)}, 2, "train is the limit (busy 100 %); preprocess waits 80 % of the time for room behind it");
   says((ghee_stage_progress[]){stage("preprocess", 4, 0.9, 0.1, 0), stage("train", 1, 0.97, 0.03, 0)}, 2, "no stage holds the others back; train is the busiest (97 %)");
   says((ghee_stage_progress[]){stage("predict", 4, 0.9, 0.05, 0)}, 1, "predict is busy 90 % of the time");
