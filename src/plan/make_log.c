@@ -207,12 +207,19 @@ static void maker_fini(log_maker *of) {
   ghee_schema_unref(of->schema);
 }
 
+static ghee_status no_columns(const ghee_job_spec *spec, ghee_error *err) {
+  bool all = spec->from.what == GHEE_BOUND_EARLIEST && (spec->to.what == GHEE_BOUND_NOW || spec->to.what == GHEE_BOUND_NEVER);
+  const char *where = all ? " yet" : spec->to.what == GHEE_BOUND_NEVER || spec->to.what == GHEE_BOUND_NOW ? " behind `from` yet" : " between `from` and `to`";
+  return ghee_error_set(err, GHEE_NOT_FOUND, "%s has no records%s, and with format: %s it is they that tell the columns: send a record first, or say format: bytes",
+                        spec->input_uris[0], where, spec->format);
+}
+
 ghee_status ghee_plan_make_log(const ghee_job_spec *spec, int64_t limit_rows, ghee_plan **out, ghee_error *err) {
   log_maker of = {.spec = spec};
   ghee_status status = GHEE_OK;
   for (size_t i = 0; i < spec->n_input_uris && status == GHEE_OK; i++) status = read_log(&of, spec->input_uris[i], err);
   if (status == GHEE_OK && !of.schema)
-    status = ghee_error_set(err, GHEE_NOT_FOUND, "%s has no records between `from` and `to`, which the columns of their values could be taken from", spec->input_uris[0]);
+    status = no_columns(spec, err);
   if (status == GHEE_OK) status = check_filter(&of, err);
   uint64_t bytes = of.sampled ? of.sampled_bytes / of.sampled + 1 : UNKNOWN_RECORD_BYTES, memory = of.sampled ? of.sampled_memory / of.sampled + 1 : UNKNOWN_RECORD_BYTES;
   uint64_t rows = of.sampled_rows ? of.sampled_rows : 1, row_memory = of.sampled ? of.sampled_memory / rows + 1 : memory;
