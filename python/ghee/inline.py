@@ -51,6 +51,7 @@ class Host:
                 continue
             if call:
                 self._answer(*call)
+            call = None  # else it would hold its batch until the next comes
         return future
 
     def _answer(self, future, function, args):

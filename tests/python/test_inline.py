@@ -33,6 +33,12 @@ def test_all_stages_run_on_this_thread(ids, tmp_path):
     assert np.array_equal(read_ids(tmp_path / "out"), np.arange(10_003))
 
 
+def test_no_batch_outlives_its_call(ids, tmp_path, capfd):
+    LocalTask(ids(5_000), preprocess=ghee.Stage(lambda batch: {"id": batch["id"], "x": batch["x"] + 1}, batch_size=500), predict=lambda batch: batch,
+              output=tmp_path / "out").run(inline=True)
+    assert "keeps arrays" not in capfd.readouterr().err
+
+
 def test_training_is_interleaved_with_preprocessing(ids):
     here.clear()
 
