@@ -110,3 +110,20 @@ bool ghee_glob_matches(const ghee_glob *of, char *path) {
     if (matches_from(of->patterns.items[i], path)) return true;
   return false;
 }
+
+static bool reaches_from(char *pattern, char *folder) {
+  while (*pattern && *folder) {
+    size_t n = strcspn(pattern, "/"), m = strcspn(folder, "/");
+    if (n == 2 && strncmp(pattern, "**", 2) == 0) return true;
+    if (!name_matches(pattern, n, folder, m)) return false;
+    pattern += n + (pattern[n] == '/');
+    folder += m + (folder[m] == '/');
+  }
+  return true;
+}
+
+bool ghee_glob_reaches(const ghee_glob *of, char *folder) {
+  for (size_t i = 0; i < of->patterns.count; i++)
+    if (reaches_from(of->patterns.items[i], folder)) return true;
+  return false;
+}

@@ -20,5 +20,7 @@ ghee_status ghee_glob_init(const char *uri, ghee_glob *out, ghee_error *err);
 void ghee_glob_fini(ghee_glob *of);
 /** `path`: relative to the folder; written to while it is looked at, and as it was afterwards. */
 bool ghee_glob_matches(const ghee_glob *of, char *path);
+/** Whether it could match something in `folder`, or the folder itself: relative and written to likewise. */
+bool ghee_glob_reaches(const ghee_glob *of, char *folder);
 
 #endif

@@ -421,10 +421,7 @@ static ghee_status read_output(ghee_job_spec *spec, const ghee_node *root, const
   GHEE_TRY(ghee_node_read_choice(output, "mode", modes, &mode, err));
   spec->mode = (ghee_output_mode)mode;
   GHEE_TRY(read_partitions(spec, output, err));
-  GHEE_TRY(read_sort(spec, output, err));
-  for (size_t i = 0; i < spec->n_input_uris; i++)
-    if (strcmp(spec->input_uris[i], spec->output_uri) == 0) return ghee_node_error(output, err, "output and input are the same place, %s", uri);
-  return GHEE_OK;
+  return read_sort(spec, output, err);
 }
 
 /* ---- the whole ---- */

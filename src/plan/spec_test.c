@@ -110,7 +110,6 @@ static void mistakes_are_named_with_their_place(void **state) {
       {"input: {uri: a, filter: ''}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "leave it out"},
       {"input: {uri: a, filter: 5}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "filter"},
       {"input: {uri: a, epochs: 2}\npredict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "train"},
-      {"input: {uri: a}\npredict: {}\noutput: {uri: a}\n", GHEE_INVALID, "job:3:", "same place"},
       {"input: {uri: a}\npredict: {}\n", GHEE_INVALID, "job:1:", "no output"},
       {"predict: {}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "no input"},
       {"input: {uri: a}\noutput: {uri: b}\n", GHEE_INVALID, "job:1:", "does nothing"},

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "ledger/ledger.h"
+#include "plan/places.h"
 #include "runtime/job/output_log.h"
 
 enum { LOCK_WAIT_MS = 1500 };
@@ -29,8 +30,12 @@ void ghee_job_result_fini(ghee_job_result *result) {
 ghee_status ghee_client_spec(const ghee_job_source *source, ghee_job_spec **out, ghee_error *err) {
   ghee_document *document;
   GHEE_TRY(ghee_document_parse(source->text, source->size_bytes, source->name ? source->name : "-", &document, err));
-  ghee_status status = ghee_job_spec_new(document, source->folder, out, err);
+  ghee_job_spec *spec = NULL;
+  ghee_status status = ghee_job_spec_new(document, source->folder, &spec, err);
+  if (status == GHEE_OK) status = ghee_places_check(spec, ghee_document_root(document), err);
   ghee_document_free(document);
+  if (status == GHEE_OK) *out = spec;
+  else ghee_job_spec_free(spec);
   return status;
 }
 
