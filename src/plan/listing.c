@@ -125,6 +125,36 @@ static ghee_status list_one(lister *of, const char *uri, ghee_error *err) {
 
 static int by_uri(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
+typedef struct linked { const ghee_object_info *info; char *real; } linked;
+
+static int by_version(const void *a, const void *b) { return strcmp(((const linked *)a)->info->version, ((const linked *)b)->info->version); }
+static int by_real(const void *a, const void *b) { return strcmp(((const linked *)a)->real, ((const linked *)b)->real); }
+
+/* Files of this machine that a symbolic link makes one; hard links are files of their own. Their version has the inode, so only where it is the same are
+ * the links followed. */
+static ghee_status check_linked(const ghee_object_list *list, ghee_error *err) {
+  size_t n = 0;
+  if (strncmp(list->items[0].uri, "file:", 5) != 0) return GHEE_OK;
+  linked *all = ghee_alloc_zero(list->count, sizeof *all);
+  if (!all) return ghee_error_no_memory(err, "listing the input");
+  for (size_t i = 0; i < list->count; i++) all[i].info = &list->items[i];
+  qsort(all, list->count, sizeof *all, by_version);
+  for (size_t i = 0; i < list->count; i++) {
+    bool shared = (i > 0 && by_version(&all[i - 1], &all[i]) == 0) || (i + 1 < list->count && by_version(&all[i], &all[i + 1]) == 0);
+    all[i].real = shared ? realpath(all[i].info->uri + strlen("file:"), NULL) : NULL;
+  }
+  for (size_t i = 0; i < list->count; i++)
+    if (all[i].real) all[n++] = all[i]; /* what is gone meanwhile is told by who reads it */
+  if (n > 1) qsort(all, n, sizeof *all, by_real);
+  ghee_status status = GHEE_OK;
+  for (size_t i = 1; i < n && status == GHEE_OK; i++)
+    if (by_real(&all[i - 1], &all[i]) == 0)
+      status = ghee_error_set(err, GHEE_INVALID, "%s and %s are one file, by a symbolic link, and in the input twice: take one out", all[i - 1].info->uri, all[i].info->uri);
+  for (size_t i = 0; i < n; i++) free(all[i].real);
+  ghee_free(all);
+  return status;
+}
+
 static ghee_status check_twice(const ghee_object_list *list, ghee_error *err) {
   const char **sorted = ghee_alloc(list->count * sizeof *sorted);
   if (!sorted) return ghee_error_no_memory(err, "listing the input");
@@ -135,7 +165,7 @@ static ghee_status check_twice(const ghee_object_list *list, ghee_error *err) {
     if (strcmp(sorted[i - 1], sorted[i]) == 0)
       status = ghee_error_set(err, GHEE_INVALID, "%s is in the input twice: two of its URIs hold it; take one out", sorted[i]);
   ghee_free(sorted);
-  return status;
+  return status == GHEE_OK ? check_linked(list, err) : status;
 }
 
 void ghee_plan_listing_fini(ghee_plan_listing *of) {

@@ -67,3 +67,14 @@ def test_places_beside_one_another(data):
         assert (data / output / "_manifest.json").exists()
         assert not dead or json.loads(next((data / dead).glob("*.jsonl")).read_text().splitlines()[0])["row"] == 0
     assert [pq.read_table(data / "data" / "pq" / f"f{k}.parquet")["id"].to_pylist() for k in range(2)] == [[0, 10], [1, 11]]
+
+
+def test_a_link_is_no_second_file(data):
+    before = tree(data)
+    for uris in (["data/pq", "data/lnk"], ["data/pq2", "data/pq", "lnk/f1.parquet"]):
+        with pytest.raises(ghee.InvalidError, match="one file, by a symbolic link, and in the input twice"):
+            LocalTask([data / u for u in uris], preprocess=lambda b: b, output=data / "out").run()
+        assert tree(data) == before
+    os.link(data / "data/pq/f0.parquet", data / "data/pq2/hard.parquet")
+    LocalTask([data / "data/pq", data / "data/pq2"], preprocess=lambda b: b, output=data / "out").run()
+    assert pq.read_table(data / "out").num_rows == 10
