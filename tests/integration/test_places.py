@@ -78,3 +78,15 @@ def test_a_link_is_no_second_file(data):
     os.link(data / "data/pq/f0.parquet", data / "data/pq2/hard.parquet")
     LocalTask([data / "data/pq", data / "data/pq2"], preprocess=lambda b: b, output=data / "out").run()
     assert pq.read_table(data / "out").num_rows == 10
+
+
+def test_overwrite_takes_only_what_a_job_has_made(data, refused):
+    task = dict(input={"uri": "data/pq"}, output={"uri": "data/pq2", "mode": "overwrite"})
+    before = tree(data)
+    refused(8, "data/pq2 is no output of a job", "f0.parquet: remove it yourself", left=["data", "lnk"], **task)
+    assert tree(data) == before
+    for k in range(2):
+        (data / "data/pq2" / f"f{k}.parquet").unlink()
+    for _ in range(2):  # an empty folder, then an output
+        LocalTask(data / "data/pq", preprocess=lambda b: b, output=ghee.Output(data / "data/pq2", mode="overwrite")).run()
+    assert pq.read_table(data / "data/pq2").num_rows == 4
