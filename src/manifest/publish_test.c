@@ -239,6 +239,10 @@ static void test_damaged_manifest_of_the_output(void **state) {
   job_fini(&two);
   assert_int_equal(ghee_manifest_read(store, at("none"), &found, &err), GHEE_NOT_FOUND);
   assert_int_equal(ghee_manifest_verify(store, at("none"), NULL, NULL, NULL, &err), GHEE_NOT_FOUND);
+  assert_non_null(strstr(err.message, "there is nothing at"));
+  assert_int_equal(store->ops->remove(store, at("out/_manifest.json"), NULL), GHEE_OK);
+  assert_int_equal(ghee_manifest_verify(store, at("out"), NULL, NULL, NULL, &err), GHEE_NOT_FOUND);
+  assert_non_null(strstr(err.message, "holds no _manifest.json: it is no output of ghee"));
 }
 
 static void see_progress(void *user, size_t done, size_t all) {

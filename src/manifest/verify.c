@@ -110,9 +110,18 @@ static ghee_status check_success(verification *of, ghee_error *err) {
   return GHEE_OK;
 }
 
+static ghee_status read_manifest(verification *of, ghee_error *err) {
+  ghee_status status = ghee_manifest_read(of->store, of->uri, &of->manifest, err);
+  if (status != GHEE_NOT_FOUND) return status;
+  bool there = false;
+  GHEE_TRY(of->store->ops->exists(of->store, of->uri, &there, err));
+  if (!there) return ghee_error_set(err, GHEE_NOT_FOUND, "there is nothing at %s", of->uri);
+  return ghee_error_set(err, GHEE_NOT_FOUND, "%s holds no _manifest.json: it is no output of ghee, or its job has not finished", of->uri);
+}
+
 static ghee_status verification_init(verification *of, ghee_error *err) {
   char *canonical;
-  GHEE_TRY(ghee_manifest_read(of->store, of->uri, &of->manifest, err));
+  GHEE_TRY(read_manifest(of, err));
   GHEE_TRY(ghee_uri_canonical(of->uri, &canonical, err));
   of->prefix = ghee_uri_join(canonical, "");
   ghee_free(canonical);

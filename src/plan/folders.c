@@ -110,7 +110,7 @@ static void look_at(guess *of, const char *text) {
   of->may_be_date = of->may_be_date && is_date(text, &number);
 }
 
-static ghee_status add_keys(const char *path, ghee_folder_keys *out, ghee_error *err) {
+ghee_status ghee_folder_keys_add(const char *path, ghee_folder_keys *out, ghee_error *err) {
   const char *name, *value;
   size_t name_size, value_size;
   while (next_pair(&path, &name, &name_size, &value, &value_size)) {
@@ -151,7 +151,7 @@ static ghee_status guess_kinds(const ghee_plan_listing *listing, ghee_folder_key
 
 ghee_status ghee_folder_keys_find(const ghee_plan_listing *listing, ghee_folder_keys *out, ghee_error *err) {
   if (listing->files.count == 0) return GHEE_OK;
-  GHEE_TRY(add_keys(listing->files.items[0].uri + listing->prefixes.items[0], out, err));
+  GHEE_TRY(ghee_folder_keys_add(listing->files.items[0].uri + listing->prefixes.items[0], out, err));
   guess *guesses = ghee_alloc_zero(out->count, sizeof *guesses);
   if (!guesses) return ghee_error_no_memory(err, "reading folders");
   ghee_status status = guess_kinds(listing, out, guesses, err);

@@ -16,6 +16,8 @@ typedef struct ghee_folder_keys { ghee_folder_key *items; size_t count, capacity
 typedef struct ghee_folder_value { char *text; /* unescaped; NULL: null */ int64_t number; } ghee_folder_value;
 typedef struct ghee_folder_values { ghee_folder_value *items; size_t count, capacity; } ghee_folder_values;
 
+/** Adds the keys of one path, unescaped, as texts. GHEE_SCHEMA: one is there twice. out gives: ghee_folder_keys_fini, also on failure. */
+ghee_status ghee_folder_keys_add(const char *path, ghee_folder_keys *out, ghee_error *err);
 /** The keys of all files; none where no path has any. GHEE_SCHEMA: files that do not lie in folders of the same keys. out gives:
  *  ghee_folder_keys_fini, also on failure. */
 ghee_status ghee_folder_keys_find(const ghee_plan_listing *listing, ghee_folder_keys *out, ghee_error *err);

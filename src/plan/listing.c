@@ -90,7 +90,8 @@ static ghee_status follow_manifest(lister *of, const char *uri, size_t first, gh
   ghee_status status = ghee_manifest_read(of->store, uri, &manifest, err);
   if (status == GHEE_NOT_FOUND) return GHEE_OK;
   GHEE_TRY(status);
-  status = apply_manifest(of, uri, first, &manifest, err);
+  if (manifest.count == 0) status = ghee_error_set(err, GHEE_NOT_FOUND, "the input %s is an output without rows: job %s, which wrote it, gave none", uri, manifest.job);
+  else status = apply_manifest(of, uri, first, &manifest, err);
   ghee_manifest_fini(&manifest);
   return status;
 }

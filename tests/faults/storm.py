@@ -2,6 +2,7 @@
 """One job under kills: started, its processes killed -9 at random, resumed where its client died, and counted afterwards."""
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import pathlib
@@ -87,10 +88,15 @@ class Run:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        old = self.base / "old"
+        old, files = self.base / "old", []
         for part, ids in [(0, [1, 2, 3]), (9, [self.job["rows"]])]:
             (old / f"part={part}").mkdir(parents=True)
-            pq.write_table(pa.table({"id": ids, "stars": [0.0] * len(ids)}), old / f"part={part}" / "part-old.parquet")
+            file = old / f"part={part}" / "part-old.parquet"
+            pq.write_table(pa.table({"id": ids, "stars": [0.0] * len(ids)}), file)
+            checksum = "blake2b:" + hashlib.blake2b(file.read_bytes(), digest_size=32).hexdigest()
+            files.append({"name": f"part={part}/{file.name}", "rows": len(ids), "size_bytes": file.stat().st_size, "checksum": checksum, "commit": 0})
+        (old / "_manifest.json").write_text(json.dumps({"version": 2, "job": "old", "format": "parquet", "created_ms": 1,
+                                                        "commits": [{"job": "old", "chunks": "0"}], "files": files}))
         self.sink.put(old, f"{self.name}/out")
         shutil.rmtree(old)
 

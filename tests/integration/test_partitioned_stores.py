@@ -16,6 +16,11 @@ def same(batch):
     return batch
 
 
+@ghee.arrow
+def never(batch):
+    raise RuntimeError("work has begun")
+
+
 def run(folder, store, name, ids, keys, mode):
     folder.mkdir()
     pq.write_table(pa.table({"id": ids, "key": keys}), folder / "a.parquet")
@@ -47,6 +52,21 @@ def check(store, tmp_path):
     assert {f["name"] for f in manifest["files"]} == after - {"_manifest.json", "_SUCCESS"}
     assert store.left("parted/out") == []
     check_reading(store, tmp_path)
+    check_refusals(store, tmp_path)
+
+
+def check_refusals(store, tmp_path):
+    """Before any work, and nothing changes."""
+    before = store.names("parted/out")
+    with pytest.raises(ghee.InvalidError, match=r"parted/out: it is partitioned by \[key\] .*, the job by \[id\]"):
+        LocalTask(tmp_path / "two", preprocess=never, output=ghee.Output(store.uri("parted/out"), partition_by=["id"], mode="append")).run()
+    with pytest.raises(ghee.InvalidError, match="parted/out: its files are parquet, the job's would be csv"):
+        LocalTask(tmp_path / "two", preprocess=never, output=ghee.Output(store.uri("parted/out"), format="csv", mode="append")).run()
+    store.put(tmp_path / "one", "parted/spark")
+    for output in [{"mode": "append"}, {"mode": "overwrite_partitions", "partition_by": ["key"]}]:
+        with pytest.raises(ghee.ExistsError, match="parted/spark holds files but no _manifest.json .*a.parquet"):
+            LocalTask(tmp_path / "two", preprocess=never, output=ghee.Output(store.uri("parted/spark"), **output)).run()
+    assert store.names("parted/out") == before and store.names("parted/spark") == ["a.parquet"]
 
 
 def check_reading(store, tmp_path):

@@ -13,7 +13,6 @@
 #include "base/log.h"
 #include "ledger/ledger.h"
 #include "plan/places.h"
-#include "runtime/job/output_log.h"
 
 enum { LOCK_WAIT_MS = 1500 };
 
@@ -120,39 +119,6 @@ static ghee_status fill_folder(const char *folder, const ghee_job_spec *spec, co
   ghee_free(modules);
   ghee_free(path);
   return status;
-}
-
-static ghee_status refuse_foreign(void *user, const ghee_object_info *info, ghee_error *err) {
-  const char *uri = user;
-  if (strcmp(uri, info->uri) == 0) return GHEE_OK; /* no folder, which the publication says */
-  return ghee_error_set(err, GHEE_EXISTS, "the output %s is no output of a job, as it has no _manifest.json, and mode: overwrite would remove what it holds, %s: remove it yourself, or name another",
-                        uri, info->uri);
-}
-
-/* Only what a job has made is removed to make place. */
-static ghee_status check_overwrite(ghee_object_store *store, const char *uri, ghee_error *err) {
-  char *manifest = ghee_uri_join(uri, "_manifest.json");
-  bool there = false;
-  if (!manifest) return ghee_error_no_memory(err, "looking at the output");
-  ghee_status status = store->ops->exists(store, manifest, &there, err);
-  ghee_free(manifest);
-  if (status == GHEE_OK && !there) status = store->ops->list(store, uri, refuse_foreign, (void *)uri, err);
-  return status == GHEE_NOT_FOUND ? GHEE_OK : status;
-}
-
-/* Before anything is made: an output that is there, or to which nothing could be published, is refused. */
-static ghee_status check_output(const ghee_job_spec *spec, ghee_error *err) {
-  if (!spec->output_uri) return GHEE_OK;
-  if (spec->output_log) return ghee_output_log_check(spec, err);
-  ghee_object_store *store;
-  bool there = false;
-  GHEE_TRY(ghee_object_store_open(spec->output_uri, &store, err));
-  ghee_status status = spec->mode == GHEE_OUTPUT_ERROR ? store->ops->exists(store, spec->output_uri, &there, err) : GHEE_OK;
-  if (spec->mode == GHEE_OUTPUT_OVERWRITE) status = check_overwrite(store, spec->output_uri, err);
-  if (status == GHEE_OK && !there && store->ops->check_output) status = store->ops->check_output(store, spec->output_uri, err);
-  ghee_object_store_close(store);
-  GHEE_TRY(status);
-  return there ? ghee_error_set(err, GHEE_EXISTS, "the output %s is there already: name another, or say mode: overwrite or append", spec->output_uri) : GHEE_OK;
 }
 
 static ghee_status refuse_unfinished(const char *folder, const char *name, ghee_error *err) {
@@ -266,7 +232,7 @@ ghee_status ghee_job_run(const ghee_job_options *options, ghee_job_result *out, 
   ghee_job_result result = {0};
   ghee_status status = name ? GHEE_OK : ghee_error_no_memory(err, "naming the job");
   if (status == GHEE_OK && given) status = check_name(name, err);
-  if (status == GHEE_OK) status = check_output(spec, err);
+  if (status == GHEE_OK) status = ghee_client_check_output(spec, err);
   if (status == GHEE_OK) status = run_named(options, spec, name, given != NULL, started_ns, &result, err);
   if (status == GHEE_OK) *out = result;
   else ghee_job_result_fini(&result);

@@ -9,6 +9,11 @@
 
 ghee_status ghee_client_spec(const ghee_job_source *source, ghee_job_spec **out, ghee_error *err);
 
+/* ---- output.c ---- */
+/** Before anything is made: can the job write to its output, and its dead letters, beside what lies there? GHEE_EXISTS: something lies there and
+ *  the job would not add to it, or it is no output of ghee; GHEE_INVALID: what the job adds could not be read together with it. */
+ghee_status ghee_client_check_output(const ghee_job_spec *spec, ghee_error *err);
+
 /* ---- drive.c ---- */
 /** Runs the coordinator over a prepared folder until the job has an outcome. The lock is held by the caller. `hosted`: the caller is
  *  the workers of the Python stages. */
