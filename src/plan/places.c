@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "plan/glob.h"
+#include "storage/object_store.h"
 #include "storage/record_log.h"
 #include "storage/uri.h"
 
@@ -27,20 +28,12 @@ static ghee_status no_memory(ghee_error *err) { return ghee_error_no_memory(err,
 
 /* ---- one place ---- */
 
-static const char *path_behind(const char *authority) {
-  const char *at = authority;
-  while (*at && *at != '/') at += strncmp(at, "://", 3) == 0 ? 3 : 1; /* of an endpoint */
-  return at;
-}
-
 /* New string. */
 static char *text_of(const char *uri) {
-  const char *authority = uri + ghee_uri_scheme(uri) + 1, *path = authority, *options = authority, *endpoint = NULL;
+  const char *authority = uri + ghee_uri_scheme(uri) + 1, *path = ghee_uri_path(uri), *options = authority, *endpoint = NULL;
   size_t n_endpoint = 0, n_path;
   if (strncmp(authority, "//", 2) == 0) {
-    authority += 2;
-    path = path_behind(authority);
-    options = authority + strcspn(authority, ";/");
+    options = authority + 2 + strcspn(authority + 2, ";/");
     endpoint = strstr(options, ";endpoint=");
     if (endpoint && endpoint < path) n_endpoint = 1 + strcspn(endpoint + 1, ";");
     if (n_endpoint > 0 && endpoint + n_endpoint > path) n_endpoint = (size_t)(path - endpoint);
