@@ -204,6 +204,16 @@ static inline void orc_types(ghee_schema *schema, ghee_buffer *footer) {
   ghee_buffer_fini(&type);
 }
 
+/** The end of a file: footer, postscript and the length of that. Frees both. */
+static inline void orc_end(ghee_buffer *footer, ghee_buffer *postscript, ghee_buffer *out) {
+  orc_text(postscript, 8000, "ORC");
+  ghee_buffer_put(out, footer->data, footer->size);
+  ghee_buffer_put(out, postscript->data, postscript->size);
+  ghee_buffer_put_u8(out, (uint8_t)postscript->size);
+  ghee_buffer_fini(footer);
+  ghee_buffer_fini(postscript);
+}
+
 /** Columns of types that ORC has, none inside of another. `table` NULL: no rows. `second`: the second version of the encoding of numbers. */
 static inline void orc_sample_write(ghee_schema *schema, const ghee_batch *table, int64_t stripe_rows, bool second, ghee_buffer *out) {
   ghee_buffer footer = {0}, inner = {0};
@@ -219,12 +229,7 @@ static inline void orc_sample_write(ghee_schema *schema, const ghee_batch *table
   orc_number(&inner, 2, 0);
   orc_number(&inner, 4, 0);
   orc_number(&inner, 4, 12);
-  orc_text(&inner, 8000, "ORC");
-  ghee_buffer_put(out, footer.data, footer.size);
-  ghee_buffer_put(out, inner.data, inner.size);
-  ghee_buffer_put_u8(out, (uint8_t)inner.size);
-  ghee_buffer_fini(&footer);
-  ghee_buffer_fini(&inner);
+  orc_end(&footer, &inner, out);
 }
 
 #endif

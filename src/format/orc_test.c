@@ -38,26 +38,6 @@ static void every_type_comes_back(void **state) {
   ghee_schema_unref(schema);
 }
 
-/* A source that counts what is asked of it. */
-typedef struct counting_source {
-  ghee_source base;
-  const ghee_buffer *bytes;
-  int reads;
-  uint64_t bytes_read;
-} counting_source;
-
-static ghee_status counting_read(ghee_source *base, uint64_t offset, size_t size, void *into, ghee_error *err) {
-  (void)err;
-  counting_source *source = (counting_source *)base;
-  assert_true(offset + size <= source->bytes->size);
-  memcpy(into, source->bytes->data + offset, size);
-  source->reads++;
-  source->bytes_read += size;
-  return GHEE_OK;
-}
-
-static const struct ghee_source_ops counting_ops = {.read = counting_read};
-
 static void only_the_streams_of_wanted_columns_are_fetched(void **state) {
   (void)state;
   static char names[WIDE][8];
@@ -71,7 +51,7 @@ static void only_the_streams_of_wanted_columns_are_fetched(void **state) {
   ghee_buffer bytes = {0};
   sample_batch(schema, wide, WIDE, WIDE_ROWS, 3, &table);
   orc_sample_write(schema, &table, WIDE_ROWS / 2, true, &bytes);
-  counting_source source = {.base = {&counting_ops, bytes.size, "counted"}, .bytes = &bytes};
+  sample_counted source = sample_count(&bytes);
   const char *some[] = {"c3", "c20", "c39"};
   ghee_file *file;
   SAMPLE_OK(ghee_orc_ops.open(&source.base, &(ghee_read_options){.columns = some, .n_columns = 3}, &file, err));
@@ -99,24 +79,26 @@ static void only_the_streams_of_wanted_columns_are_fetched(void **state) {
   ghee_schema_unref(schema);
 }
 
+/* The types of a file of one column `a`, by the number of its kind. */
+static void put_types(ghee_buffer *footer, uint64_t kind) {
+  ghee_buffer type = {0};
+  orc_number(&type, 1, 12);
+  orc_number(&type, 2, 1);
+  orc_text(&type, 3, "a");
+  orc_bytes(footer, 4, &type);
+  orc_number(&type, 1, kind);
+  orc_bytes(footer, 4, &type);
+  ghee_buffer_fini(&type);
+}
+
 /* A file of one column `a` of a type by its number, without stripes, whose footer and postscript hold these bytes as well. */
 static void make(ghee_buffer *out, uint64_t kind, uint64_t codec, uint64_t more_footer) {
   ghee_buffer footer = {0}, inner = {0};
-  orc_number(&inner, 1, 12);
-  orc_number(&inner, 2, 1);
-  orc_text(&inner, 3, "a");
-  orc_bytes(&footer, 4, &inner);
-  orc_number(&inner, 1, kind);
-  orc_bytes(&footer, 4, &inner);
+  put_types(&footer, kind);
   if (more_footer) orc_text(&footer, more_footer, "");
   orc_number(&inner, 1, footer.size);
   orc_number(&inner, 2, codec);
-  orc_text(&inner, 8000, "ORC");
-  ghee_buffer_put(out, footer.data, footer.size);
-  ghee_buffer_put(out, inner.data, inner.size);
-  ghee_buffer_put_u8(out, (uint8_t)inner.size);
-  ghee_buffer_fini(&footer);
-  ghee_buffer_fini(&inner);
+  orc_end(&footer, &inner, out);
 }
 
 static void what_cannot_be_held_is_named(void **state) {
@@ -167,17 +149,9 @@ static ghee_status read_stripe(uint64_t kind, const char *data, size_t size, con
   orc_number(&inner, 5, (uint64_t)rows);
   orc_bytes(&footer, 3, &inner);
   ghee_buffer_put(&bytes, stripe.data, stripe.size);
-  orc_number(&inner, 1, 12);
-  orc_number(&inner, 2, 1);
-  orc_text(&inner, 3, "a");
-  orc_bytes(&footer, 4, &inner);
-  orc_number(&inner, 1, kind);
-  orc_bytes(&footer, 4, &inner);
+  put_types(&footer, kind);
   orc_number(&inner, 1, footer.size);
-  orc_text(&inner, 8000, "ORC");
-  ghee_buffer_put(&bytes, footer.data, footer.size);
-  ghee_buffer_put(&bytes, inner.data, inner.size);
-  ghee_buffer_put_u8(&bytes, (uint8_t)inner.size);
+  orc_end(&footer, &inner, &bytes);
   ghee_status status = sample_open(&ghee_orc_ops, bytes.data, bytes.size, NULL, &in, err);
   if (status == GHEE_OK) {
     int64_t read;
@@ -186,8 +160,6 @@ static ghee_status read_stripe(uint64_t kind, const char *data, size_t size, con
   }
   ghee_buffer_fini(&bytes);
   ghee_buffer_fini(&stripe);
-  ghee_buffer_fini(&footer);
-  ghee_buffer_fini(&inner);
   return status;
 }
 

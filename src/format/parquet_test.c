@@ -16,26 +16,6 @@ static const sample_type wide[] = {
     {"d", "l", false, NULL, 0, NULL}, {"e", "g", true, NULL, 0, NULL}, {"f", "u", true, NULL, 0, NULL},
 };
 
-/* A source that counts what is asked of it. */
-typedef struct counting_source {
-  ghee_source base;
-  const ghee_buffer *bytes;
-  int reads;
-  uint64_t bytes_read;
-} counting_source;
-
-static ghee_status counting_read(ghee_source *base, uint64_t offset, size_t size, void *into, ghee_error *err) {
-  (void)err;
-  counting_source *source = (counting_source *)base;
-  assert_true(offset + size <= source->bytes->size);
-  memcpy(into, source->bytes->data + offset, size);
-  source->reads++;
-  source->bytes_read += size;
-  return GHEE_OK;
-}
-
-static const struct ghee_source_ops counting_ops = {.read = counting_read};
-
 static void write_wide(int64_t rows, int64_t group_rows, const char *codec, ghee_buffer *out) {
   ghee_schema *schema = sample_schema(wide, 6);
   ghee_batch batch;
@@ -50,7 +30,7 @@ static void column_chunks_are_fetched_whole(void **state) {
   (void)state;
   ghee_buffer bytes = {0};
   write_wide(200000, 50000, "none", &bytes);
-  counting_source source = {.base = {&counting_ops, bytes.size, "counted"}, .bytes = &bytes};
+  sample_counted source = sample_count(&bytes);
   const char *names[] = {"a", "e"};
   ghee_read_options how = {.columns = names, .n_columns = 2};
   ghee_file *file;

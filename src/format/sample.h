@@ -27,6 +27,28 @@ static inline void sample_close(sample_file *file) {
   file->source->ops->close(file->source);
 }
 
+/** A source over bytes that stay their owner's, which counts what is asked of it. */
+typedef struct sample_counted {
+  ghee_source base;
+  const ghee_buffer *bytes;
+  int reads;
+  uint64_t bytes_read;
+} sample_counted;
+
+static inline ghee_status sample_counted_read(ghee_source *base, uint64_t offset, size_t size, void *into, ghee_error *err) {
+  sample_counted *source = (sample_counted *)base;
+  if (offset + size > source->bytes->size) return ghee_error_set(err, GHEE_INTERNAL, "bytes behind the end are asked for");
+  memcpy(into, source->bytes->data + offset, size);
+  source->reads++;
+  source->bytes_read += size;
+  return GHEE_OK;
+}
+
+static inline sample_counted sample_count(const ghee_buffer *bytes) {
+  static const struct ghee_source_ops ops = {.read = sample_counted_read};
+  return (sample_counted){.base = {&ops, bytes->size, "counted"}, .bytes = bytes};
+}
+
 typedef struct sample_parts {
   ghee_part items[4096];
   int count;
