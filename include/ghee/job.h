@@ -88,7 +88,7 @@ typedef struct ghee_job_options {
   const ghee_job_code *code;
   size_t n_code;
   const char *const *python;     /* command of a Python that has ghee, NULL-terminated; NULL: $GHEE_PYTHON or python3 */
-  int64_t limit_rows;            /* stop reading after about so many rows; 0: all */
+  int64_t limit_rows;            /* only the first parts of the input are read, up to the one with this row; 0: all */
   const ghee_job_host *host;     /* NULL: each worker is a process */
   ghee_job_hooks hooks;
 } ghee_job_options;

@@ -144,7 +144,7 @@ def main(argv=None):
                                 epilog="example: python -m pdb -m ghee.inline --limit 10000 job.yaml")
     p.add_argument("file", help="the description, YAML or JSON")
     p.add_argument("--name", help="instead of the description's")
-    p.add_argument("--limit", type=int, default=0, metavar="ROWS", help="stop reading after about so many rows")
+    p.add_argument("--limit", type=int, default=0, metavar="ROWS", help="read only the first splits, up to the one with row ROWS (0: all)")
     p.add_argument("--json", action="store_true", help="the result as one JSON line")
     p.add_argument("--quiet", action="store_true", help="no progress")
     o = p.parse_args(argv)

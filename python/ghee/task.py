@@ -273,7 +273,7 @@ class LocalTask(_Task):
 
     def run(self, progress: Progress = None, limit: Optional[int] = None, inline: bool = False) -> Result:
         """Runs to the end. progress: True, False, None for "if somebody watches", or a function that gets each report (a dict, about five
-        times a second). limit: stop reading after about so many rows.
+        times a second). limit: only the first splits are read, up to the one with this row.
 
         inline: for a debugger, the functions are called in this process, on this thread, one call at a time; each stage has one worker, and
         neither `timeout`, `memory` nor `env`. What a function raises is the cause of the error. Native functions run as ever.

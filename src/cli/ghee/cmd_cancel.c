@@ -13,4 +13,4 @@ static int run(int argc, char **argv) {
   return 0;
 }
 
-const cli_command cli_cancel = {"cancel", "NAME", "stops a job and removes what it staged", "  ghee cancel ratings\n", run};
+const cli_command cli_cancel = {"cancel", "NAME", "stops a job, if it runs, and removes what it staged and its folder", "  ghee cancel ratings\n", run};

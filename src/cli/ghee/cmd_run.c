@@ -24,7 +24,7 @@ static int run(int argc, char **argv) {
   const char *name = NULL, *limit = NULL;
   bool json = false, quiet = false, here = false;
   const cli_option options[] = {{"--name", "NAME", "instead of the description's", NULL, &name},
-                                {"--limit", "ROWS", "stop reading after about so many rows", NULL, &limit},
+                                {"--limit", "ROWS", "read only the first splits, up to the one with row ROWS (0: all)", NULL, &limit},
                                 {"--json", NULL, "the result as one JSON line", &json, NULL},
                                 {"--inline", NULL, "in one process, one worker a stage, for a debugger", &here, NULL},
                                 {"--quiet", NULL, "no progress", &quiet, NULL},

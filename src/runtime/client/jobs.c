@@ -340,7 +340,8 @@ ghee_status ghee_output_verify(const char *uri, bool json, char **out, ghee_erro
       ghee_json_uint(&printer, "bytes", bytes);
       ghee_json_end_map(&printer);
     } else {
-      ghee_buffer_printf(&text, "%s is whole: %zu files, %llu rows, ", canonical, manifest.count, (unsigned long long)rows);
+      ghee_buffer_printf(&text, "%s is whole: %zu file%s, %llu row%s, ", canonical, manifest.count, manifest.count == 1 ? "" : "s", (unsigned long long)rows,
+                         rows == 1 ? "" : "s");
       ghee_text_size(&text, bytes);
     }
   }
